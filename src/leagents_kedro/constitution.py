@@ -1,0 +1,100 @@
+"""What the loop may do, whatever its parameters say.
+
+A job is described in the words of LeRobot's command line (``lerobot-train --policy.push_to_hub=true``), so that a rule
+about a command or an argument means what it says there, although the loop runs its jobs in its own process.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from leagents_kedro.errors import ConstitutionError
+from leagents_kedro.records import Record
+
+_HARDWARE = {"lerobot-record", "lerobot-rollout", "lerobot-teleoperate", "lerobot-replay", "lerobot-calibrate"}
+
+
+class Constitution(Record):
+    """The limits of every job; ``forbidden_arguments`` are patterns of ``name=value``, such as ``*.trust_*=true``."""
+
+    environments: tuple[str, ...]
+    max_training_steps: Annotated[int, Field(ge=1)]
+    max_episodes: Annotated[int, Field(ge=1)]
+    forbidden_commands: tuple[str, ...]
+    forbidden_arguments: tuple[str, ...]
+    hub_push: bool
+    remote_code: bool
+    real_hardware: bool
+    parallel_task_evaluation: bool
+
+    @property
+    def digest(self) -> str:
+        """A name for exactly these limits; the ledger keeps it with every cycle."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+class Job(Record):
+    """A LeRobot command and its arguments, nested as its configuration is."""
+
+    command: str
+    arguments: dict[str, Any]
+
+
+def require(constitution: Constitution, job: Job) -> None:
+    """Let ``job`` pass, or stop it.
+
+    Raises:
+        ConstitutionError: The job breaks at least one limit; the message names all of them.
+    """
+    if broken := violations(constitution, job):
+        raise ConstitutionError(
+            f"{job.command} is not allowed: {'; '.join(broken)}. "
+            "Change the parameters of the job, or conf/base/constitution.yml"
+        )
+
+
+def violations(constitution: Constitution, job: Job) -> tuple[str, ...]:
+    """Return what the job would break, one sentence each."""
+    return tuple(_violations(constitution, job, dict(_flat(job.arguments))))
+
+
+def _violations(constitution: Constitution, job: Job, arguments: dict[str, Any]) -> Iterator[str]:
+    if job.command in constitution.forbidden_commands:
+        yield f"the command {job.command} is forbidden"
+    if job.command in _HARDWARE and not constitution.real_hardware:
+        yield f"{job.command} moves real hardware"
+    for name, value in arguments.items():
+        argument = f"{name}={_text(value)}"
+        if any(fnmatchcase(argument, pattern.lower()) for pattern in constitution.forbidden_arguments):
+            yield f"the argument {argument} is forbidden"
+        leaf = name.rpartition(".")[2]
+        if leaf.startswith("push_to_hub") and value and not constitution.hub_push:
+            yield f"{argument} pushes to the Hub"
+        if leaf in {"trust_remote_code", "hub_path"} and value and not constitution.remote_code:
+            yield f"{argument} runs code from the Hub"
+        if name.startswith("robot.") and not constitution.real_hardware:
+            yield f"{argument} moves real hardware"
+        if leaf == "max_parallel_tasks" and value > 1 and not constitution.parallel_task_evaluation:
+            yield f"{argument} evaluates tasks in parallel threads that share one policy"
+    environment = arguments.get("env.type")
+    if environment is not None and environment not in constitution.environments:
+        yield f"the environment {environment} is not among {', '.join(constitution.environments)}"
+    if (steps := arguments.get("steps", 0)) > constitution.max_training_steps:
+        yield f"{steps} training steps are more than {constitution.max_training_steps}"
+    if (episodes := arguments.get("eval.n_episodes", 0)) > constitution.max_episodes:
+        yield f"{episodes} episodes are more than {constitution.max_episodes}"
+
+
+def _flat(arguments: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in arguments.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _text(value: Any) -> str:
+    return str(value).lower()

@@ -1,0 +1,1 @@
+"""All reading and writing of the project: the dataset types that ``conf/*/catalog*.yml`` names."""

@@ -1,0 +1,90 @@
+"""The append-only history of the loop."""
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kedro.io.core import AbstractDataset
+
+from leagents_kedro.datasets.published import NamedErrors, sync
+from leagents_kedro.errors import LedgerError
+
+
+class LedgerDataset(NamedErrors, AbstractDataset[dict[str, Any], list[dict[str, Any]]]):
+    """A file of JSON lines, one event a line: ``save`` appends a row, ``load`` gives all of them.
+
+    A row is on the disk when ``save`` returns. A line that a crash cut short was never acknowledged:
+    it is no row, and the next append takes its place.
+    """
+
+    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None):
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> list[dict[str, Any]]:
+        """Return the rows in the order they were appended; none where there is no file.
+
+        Raises:
+            LedgerError: A line other than an unfinished last one is no JSON object.
+        """
+        content = self._filepath.read_bytes() if self._filepath.exists() else b""
+        *lines, _ = content.split(b"\n")
+        return [self._parse(line, number) for number, line in enumerate(lines, start=1)]
+
+    def save(self, data: dict[str, Any]) -> None:
+        """Append a row and wait until the disk has it."""
+        self._filepath.parent.mkdir(parents=True, exist_ok=True)
+        with self._filepath.open("ab+") as file:
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+            file.write(json.dumps(data).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        sync(self._filepath.parent)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep every other driver of the loop out while the context is open.
+
+        Raises:
+            LedgerError: Another process holds the lock.
+        """
+        self._filepath.parent.mkdir(parents=True, exist_ok=True)
+        with self._filepath.with_name(f".{self._filepath.name}.lock").open("a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise LedgerError(
+                    f"{self._filepath}: another driver of the loop holds the ledger ({file.read()}). "
+                    "Wait for it, or stop it: two drivers cannot write one history."
+                ) from None
+            # A worker that outlives a killed driver must not hold the lock in its place.
+            os.register_at_fork(after_in_child=file.close)
+            file.truncate(0)
+            file.write(f"pid {os.getpid()} on {socket.gethostname()}")
+            file.flush()
+            yield
+
+    def _parse(self, line: bytes, number: int) -> dict[str, Any]:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict):
+            raise LedgerError(
+                f"{self._filepath}, line {number}: expected a JSON object, got {line[:80]!r}. The file was damaged "
+                "or edited; restore it from a copy, or remove this line and all below it."
+            )
+        return row
+
+    def _exists(self) -> bool:
+        return self._filepath.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}

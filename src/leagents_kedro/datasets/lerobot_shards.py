@@ -1,0 +1,49 @@
+"""The growing training set, and other datasets of episodes."""
+
+from pathlib import Path
+
+import numpy as np
+from kedro_datasets._typing import TablePreview
+
+from leagents_kedro.datasets.published import PublishedDataset
+from leagents_kedro.episodes.shards import Appended, NewEpisodes, Shards
+from leagents_kedro.episodes.writing import append_datasets, import_dataset, write_episodes
+
+_EMPTY = "EMPTY"
+
+
+class LeRobotShards(PublishedDataset[NewEpisodes | Appended | Shards | None, Shards | None]):
+    """A LeRobotDataset v3 a version, as ``lerobot-train --dataset.root=...`` opens it.
+
+    Saving writes new episodes, appends datasets to one, or takes over another; what stays the same is hard-linked.
+    No episodes are a version too: a folder with an ``EMPTY`` file, since a LeRobotDataset cannot be empty.
+    """
+
+    def preview(self) -> TablePreview:
+        """Show Kedro-Viz how much there is, in all and of each task."""
+        shards = self._read(Path(self._get_load_path()))
+        if shards is None:
+            return TablePreview({"index": [0], "columns": ["episodes"], "data": [[0]]})
+        counts = np.bincount(shards.index.task, minlength=len(shards.tasks)).tolist()
+        rows = [
+            ["episodes", shards.total_episodes],
+            ["frames", shards.total_frames],
+            ["frames a second", shards.fps],
+            *([f"episodes: {task}", count] for task, count in zip(shards.tasks, counts, strict=True)),
+        ]
+        return TablePreview({"index": list(range(len(rows))), "columns": ["", "value"], "data": rows})
+
+    def _read(self, path: Path) -> Shards | None:
+        return None if (path / _EMPTY).exists() else Shards(path)
+
+    def _write(self, data: NewEpisodes | Appended | Shards | None, path: Path) -> None:
+        match data:
+            case None | NewEpisodes(episodes=()):
+                path.mkdir()
+                (path / _EMPTY).touch()
+            case NewEpisodes(episodes, features, fps, robot_type):
+                write_episodes(path, episodes, features, fps, robot_type)
+            case Appended(base, additions):
+                append_datasets(base, additions, path)
+            case Shards(root):
+                import_dataset(root, path)

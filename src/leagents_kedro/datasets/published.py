@@ -1,0 +1,182 @@
+"""Versions that are there completely or not at all."""
+
+import os
+import shutil
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar
+
+from kedro.io.core import AbstractDataset, AbstractVersionedDataset, Version
+from kedro.io.core import DatasetError as KedroDatasetError
+
+from leagents_kedro.errors import LeAgentsError
+
+
+class NamedErrors:
+    """Mixin for datasets: errors of `leagents_kedro.errors` keep their names, and ``None`` can be saved.
+
+    Kedro wraps ``load`` and ``save`` of every dataset class; these wrappers take the place of its own.
+    """
+
+    @classmethod
+    def _load_wrapper(cls, load_func: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(load_func)
+        def load(self: AbstractDataset) -> Any:
+            with _named(self, "loading data from"):
+                return load_func(self)
+
+        load.__loadwrapped__ = True  # type: ignore[attr-defined]
+        return load
+
+    @classmethod
+    def _save_wrapper(cls, save_func: Callable[..., None]) -> Callable[..., None]:
+        @wraps(save_func)
+        def save(self: AbstractDataset, data: Any) -> None:
+            with _named(self, "saving data to"):
+                save_func(self, data)
+
+        save.__savewrapped__ = True  # type: ignore[attr-defined]
+        return save
+
+
+class PublishedDataset[In, Out](NamedErrors, AbstractVersionedDataset[In, Out | None]):
+    """Writes a version beside its place, then renames it into place.
+
+    A rename within a file system is atomic and everything is synced to the disk around it, so
+    whatever ``exists()`` reports, ``load()`` can read: a crash or a power cut in the middle of a save
+    leaves at most a stray ``.staging-*``, which the next save of that version removes.
+
+    Subclasses implement `_write` and `_read` for a path, file or folder.
+    """
+
+    versioned: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        filepath: str,
+        version: Version | None = None,
+        optional: bool = False,
+        metadata: dict[str, Any] | None = None,
+    ):
+        """Place the dataset in ``filepath``, a local folder that holds one entry a version.
+
+        Args:
+            filepath: Where the versions are: ``<filepath>/<version>/<last part of filepath>``.
+            version: Which version to load and to save; Kedro fills it in.
+            optional: Whether loading a version that does not exist gives ``None``.
+            metadata: Kept for plugins such as Kedro-Viz.
+        """
+        super().__init__(PurePosixPath(filepath), version)
+        self.optional = optional
+        self.metadata = metadata
+
+    def load(self) -> Out | None:
+        """Read the version.
+
+        Returns:
+            What `_read` makes of it; ``None`` where it does not exist and the dataset is optional.
+
+        Raises:
+            kedro.io.DatasetError: If it does not exist and the dataset is not optional.
+        """
+        if self.exists():
+            return self._read(Path(self._get_load_path()))
+        if self.optional:
+            return None
+        wanted = self._version.load if self._version and self._version.load else "any"
+        raise KedroDatasetError(
+            f"No version in {self._filepath} (wanted: {wanted}). Run the pipeline that writes it first, "
+            "or set `optional: true` in the catalog if its absence is fine."
+        )
+
+    def save(self, data: In) -> None:
+        """Write the version, all of it or nothing.
+
+        Raises:
+            kedro.io.DatasetError: If the version exists; a version is never changed.
+        """
+        self._clear_version_cache()
+        target = Path(self._get_save_path())
+        staging = target.with_name(f".staging-{target.name}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove(staging)
+        self._write(data, staging)
+        _sync_tree(staging)
+        staging.rename(target)
+        for folder in {target.parent, Path(self._filepath), Path(self._filepath.parent)}:
+            sync(folder)
+
+    def __init_subclass__(cls, **kwargs: Any):
+        """Give a class without a constructor the plain one, as Kedro wraps it once more to note its arguments."""
+        cls.__init__ = getattr(cls.__init__, "__wrapped__", cls.__init__)  # type: ignore[method-assign]
+        super().__init_subclass__(**kwargs)
+
+    @abstractmethod
+    def _read(self, path: Path) -> Out:
+        """Return what the complete version at ``path`` holds."""
+
+    @abstractmethod
+    def _write(self, data: In, path: Path) -> None:
+        """Create ``path``, a file or a folder."""
+
+    def _exists(self) -> bool:
+        return Path(self._get_load_path()).exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath), "version": self._version}
+
+
+def link_tree(source: Path, target: Path, *, leave_out: tuple[str, ...] = ()) -> None:
+    """Make ``target`` a folder with the files of ``source``, as hard links where the file system can.
+
+    Files named in ``leave_out`` are skipped at every depth. Across file systems files are copied.
+    """
+    shutil.copytree(source, target, copy_function=_link_or_copy, ignore=shutil.ignore_patterns(*leave_out))
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(os.path.realpath(source), target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+@contextmanager
+def _named(dataset: AbstractDataset, action: str) -> Iterator[None]:
+    """Name the dataset in errors that are not named already."""
+    try:
+        yield
+    except (LeAgentsError, KedroDatasetError):
+        raise
+    except Exception as error:
+        raise KedroDatasetError(f"Failed while {action} dataset {dataset!s}.\n{error}") from error
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sync_tree(path: Path) -> None:
+    """Bring a file, or a folder with all that is in it, from the page cache to the disk."""
+    if path.is_dir():
+        for folder, _, files in os.walk(path):
+            for name in files:
+                sync(Path(folder, name))
+            sync(Path(folder))
+    else:
+        sync(path)
+
+
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, from the page cache to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

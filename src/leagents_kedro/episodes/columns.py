@@ -1,0 +1,117 @@
+"""Columns between parquet files and numpy, in the shapes that ``meta/info.json`` gives their features."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from leagents_kedro.errors import DatasetError
+
+type Features = dict[str, dict[str, Any]]
+
+INDEX_COLUMNS = ("timestamp", "frame_index", "episode_index", "index", "task_index")
+"""What LeRobot adds to the features of a dataset by itself."""
+
+
+def recorded_features(features: Features) -> Features:
+    """Return the features that an episode brings, without those that LeRobot adds by itself."""
+    return {key: feature for key, feature in features.items() if key not in INDEX_COLUMNS}
+
+
+def visual_features(features: Features) -> Features:
+    """Return the features that are images or videos."""
+    return {key: feature for key, feature in features.items() if feature["dtype"] in {"image", "video"}}
+
+
+def numeric_features(features: Features) -> Features:
+    """Return the features that are numbers: neither images nor text."""
+    others = {"image", "video", "string", "language"}
+    return {key: feature for key, feature in features.items() if feature["dtype"] not in others}
+
+
+def read_table(files: Iterable[Path], columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the rows of all ``files``, with ``columns`` in that order or with all of the first file's.
+
+    Raises:
+        DatasetError: A file is missing or unfinished, or has no such column.
+    """
+    return pa.concat_tables([_read_file(file, columns) for file in files], promote_options="permissive")
+
+
+def read_columns(
+    files: Iterable[Path], features: Features, episodes: Sequence[int] | None = None
+) -> dict[str, np.ndarray]:
+    """Return the numeric ``features`` of the frames in ``files``, or of those of ``episodes``, in the files' order.
+
+    Arrays are (frames, *shape), but (frames,) for features of shape (1,), which LeRobot stores as scalars.
+
+    Raises:
+        DatasetError: A file is missing, unfinished, or holds something else than the features say.
+    """
+    blocks: dict[str, list[np.ndarray]] = {key: [] for key in features}
+    for file in files:
+        table = _frames_of(_read_file(file, list(dict.fromkeys([*features, "episode_index"]))), episodes)
+        for key, feature in features.items():
+            blocks[key] += [_values(chunk, key, feature, file) for chunk in table[key].chunks]
+    return {key: _joined(blocks[key], features[key]) for key in features}
+
+
+def to_table(columns: Mapping[str, np.ndarray], features: Features) -> pa.Table:
+    """Return numeric ``columns`` (frames, *shape) as LeRobot stores ``features``; the inverse of `read_columns`."""
+    return stored(pa.table({key: _nested(columns[key]) for key in features}), features)
+
+
+def stored(table: pa.Table, features: Features) -> pa.Table:
+    """Return ``table`` with the columns and types in which LeRobot stores ``features``."""
+    from datasets.table import table_cast
+    from lerobot.datasets.feature_utils import get_hf_features_from_features
+
+    schema = get_hf_features_from_features(features).arrow_schema
+    return table_cast(table.select(schema.names), schema)
+
+
+def _read_file(file: Path, columns: Sequence[str] | None) -> pa.Table:
+    try:
+        table = pq.ParquetFile(file).read(columns=columns)
+        return table if columns is None else table.select(columns)
+    except (FileNotFoundError, pa.ArrowInvalid) as error:
+        raise DatasetError(f"{file}: missing or unfinished parquet file; was the dataset finalized? {error}") from error
+    except KeyError as error:
+        raise DatasetError(f"{file}: expected a column {error} beside {', '.join(table.column_names)}") from error
+
+
+def _frames_of(table: pa.Table, episodes: Sequence[int] | None) -> pa.Table:
+    if episodes is None:
+        return table
+    chosen = np.isin(table["episode_index"].to_numpy(), episodes)
+    return table if chosen.all() else table.filter(pa.array(chosen))
+
+
+def _values(chunk: pa.Array, key: str, feature: dict[str, Any], file: Path) -> np.ndarray:
+    shape = _stored_shape(feature)
+    flat = chunk
+    while isinstance(flat, pa.ExtensionArray) or pa.types.is_nested(flat.type):
+        flat = flat.storage if isinstance(flat, pa.ExtensionArray) else flat.flatten()
+    if len(flat) != len(chunk) * int(np.prod(shape)):
+        raise DatasetError(f"{file}: rows of '{key}' should have shape {shape}, as meta/info.json says")
+    return flat.to_numpy(zero_copy_only=False).reshape(len(chunk), *shape)
+
+
+def _joined(blocks: list[np.ndarray], feature: dict[str, Any]) -> np.ndarray:
+    return np.concatenate(blocks) if blocks else np.empty((0, *_stored_shape(feature)), feature["dtype"])
+
+
+def _stored_shape(feature: dict[str, Any]) -> tuple[int, ...]:
+    shape = tuple(feature["shape"])
+    return () if shape == (1,) else shape
+
+
+def _nested(values: np.ndarray) -> pa.Array:
+    array = pa.array(values.reshape(-1))
+    shape = () if values.shape[1:] == (1,) else values.shape[1:]
+    for size in reversed(shape):
+        array = pa.FixedSizeListArray.from_arrays(array, size)
+    return array

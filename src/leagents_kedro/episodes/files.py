@@ -1,0 +1,41 @@
+"""Files of one dataset as files of another: hard links under numbers of their own."""
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+_WITHOUT_LINKS = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP}
+
+
+def link_file(source: Path, target: Path) -> None:
+    """Make ``target`` the same file as ``source``, or a copy where the file system cannot link them."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source.resolve(), target)
+    except OSError as error:
+        if error.errno not in _WITHOUT_LINKS:
+            raise
+        shutil.copy2(source, target)
+
+
+def link_files(source: Path, target: Path, pattern: str) -> None:
+    """Link what ``pattern`` finds below ``source`` to the same places below ``target``."""
+    for file in source.glob(pattern):
+        if file.is_file():
+            link_file(file, target / file.relative_to(source))
+
+
+def next_place(files: Iterable[Path], chunks_size: int) -> tuple[int, int]:
+    """Return chunk and file number for one more file beside ``files`` (``chunk-000/file-000.*``), after the last."""
+    places = [[int(number) for number in re.findall(r"\d+", f"{file.parent.name}/{file.stem}")] for file in files]
+    return divmod(max((chunk * chunks_size + number for chunk, number in places), default=-1) + 1, chunks_size)
+
+
+def digest(file: Path) -> bytes:
+    """Return the SHA-256 of the file's content."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").digest()

@@ -1,0 +1,37 @@
+"""Choosing the episodes to train on."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+import numpy as np
+
+from leagents_kedro.episodes.shards import EpisodeIndex
+from leagents_kedro.errors import CoverageError
+
+
+def select_episodes(
+    index: EpisodeIndex, tasks: Sequence[str], sentences: Sequence[str], per_task: int | None
+) -> dict[str, tuple[int, ...]]:
+    """Return the episodes of each sentence, ascending: the newest ``per_task`` of each, or all where that is None.
+
+    Raises:
+        CoverageError: Sentences have no episode; names all of them.
+    """
+    task_of = {sentence: task for task, sentence in enumerate(tasks)}
+    found = {sentence: np.flatnonzero(index.task == task_of.get(sentence, -1)) for sentence in sentences}
+    if missing := [sentence for sentence, rows in found.items() if not len(rows)]:
+        named = "; ".join(_hint(sentence, tasks) for sentence in missing)
+        raise CoverageError(
+            f"no episodes of {len(missing)} of {len(found)} tasks: {named}. "
+            "Collect demonstrations of them, or leave them out of the suite"
+        )
+    return {sentence: tuple(index.episode_index[_newest(rows, per_task)].tolist()) for sentence, rows in found.items()}
+
+
+def _newest(rows: np.ndarray, count: int | None) -> np.ndarray:
+    return rows if count is None else rows[max(len(rows) - count, 0) :]
+
+
+def _hint(sentence: str, tasks: Sequence[str]) -> str:
+    close = get_close_matches(sentence, [task for task in tasks if task != sentence], n=1)
+    return f"{sentence!r} (the dataset has {close[0]!r})" if close else repr(sentence)

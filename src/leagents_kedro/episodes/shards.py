@@ -1,0 +1,177 @@
+"""A LeRobotDataset v3 folder as a value, and what a new version of one is made of."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from leagents_kedro.episodes.columns import Features, read_table
+from leagents_kedro.errors import DatasetError
+
+if TYPE_CHECKING:
+    from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+
+@dataclass(frozen=True)
+class EpisodeIndex:
+    """Where each episode lies: arrays of one int64 an episode.
+
+    ``from_index`` and ``to_index`` are the episode's first frame and the one after its last; ``task`` is the
+    position of its (first) sentence in `Shards.tasks`.
+    """
+
+    episode_index: np.ndarray
+    length: np.ndarray
+    from_index: np.ndarray
+    to_index: np.ndarray
+    task: np.ndarray
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One episode in memory.
+
+    ``columns`` are (frames, *shape of the feature): numbers of the feature's dtype, images as
+    (frames, height, width, 3) uint8.
+    """
+
+    sentence: str
+    columns: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Shards:
+    """A LeRobotDataset v3 folder; made without touching it, read where it is looked at, never changed."""
+
+    root: Path
+
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        """The content of ``meta/info.json``.
+
+        Raises:
+            DatasetError: There is none.
+        """
+        path = self.root / "meta" / "info.json"
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, json.JSONDecodeError) as error:
+            raise DatasetError(
+                f"{self.root}: no LeRobotDataset; expected a readable meta/info.json. {error}"
+            ) from error
+
+    @property
+    def fps(self) -> int:
+        """Frames a second."""
+        return self.info["fps"]
+
+    @cached_property
+    def features(self) -> Features:
+        """LeRobot's description of each column; shapes are tuples."""
+        return {key: feature | {"shape": tuple(feature["shape"])} for key, feature in self.info["features"].items()}
+
+    @property
+    def total_episodes(self) -> int:
+        """Number of episodes."""
+        return self.info["total_episodes"]
+
+    @property
+    def total_frames(self) -> int:
+        """Number of frames in all episodes."""
+        return self.info["total_frames"]
+
+    @property
+    def robot_type(self) -> str | None:
+        """The robot, or the environment, that the episodes were recorded with."""
+        return self.info["robot_type"]
+
+    @property
+    def data_files(self) -> list[Path]:
+        """Parquet files of frames, in the order of their frames."""
+        return sorted(self.root.glob("data/*/*.parquet"))
+
+    @property
+    def episode_files(self) -> list[Path]:
+        """Parquet files that describe episodes, in their order."""
+        return sorted(self.root.glob("meta/episodes/*/*.parquet"))
+
+    @cached_property
+    def tasks(self) -> tuple[str, ...]:
+        """Task sentences by task index.
+
+        Raises:
+            DatasetError: ``meta/tasks.parquet`` is missing or unfinished.
+        """
+        table = read_table([self.root / "meta" / "tasks.parquet"])
+        # pandas names the column of an index without a name "__index_level_0__", as older datasets have it.
+        (sentences,) = set(table.column_names) - {"task_index"}
+        return tuple(table[sentences].to_pylist())
+
+    @cached_property
+    def index(self) -> EpisodeIndex:
+        """Where each episode lies.
+
+        Raises:
+            DatasetError: ``meta/episodes`` is missing or unfinished, or names a sentence that is no task.
+        """
+        numbers = ["episode_index", "length", "dataset_from_index", "dataset_to_index"]
+        table = self.episode_table([*numbers, "tasks"])
+        sentence = pc.list_element(table["tasks"], 0)
+        task = pc.index_in(sentence, value_set=pa.array(self.tasks, pa.string()))
+        if task.null_count:
+            (unknown,) = sentence.filter(pc.is_null(task)).slice(0, 1).to_pylist()
+            raise DatasetError(f"{self.root}: an episode's task {unknown!r} is not in meta/tasks.parquet")
+        episode_index, length, begin, end = (table[key].to_numpy() for key in numbers)
+        return EpisodeIndex(episode_index, length, begin, end, task.to_numpy().astype(np.int64))
+
+    def episode_table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return ``meta/episodes``, one row an episode, with ``columns`` or all of them.
+
+        Raises:
+            DatasetError: It is missing or unfinished, or has no such column.
+        """
+        if not self.episode_files:
+            raise DatasetError(f"{self.root}: no meta/episodes; the dataset is empty or was never finalized")
+        return read_table(self.episode_files, columns)
+
+    def lerobot(
+        self, episodes: Sequence[int] | None = None, delta_timestamps: dict[str, list[float]] | None = None
+    ) -> "LeRobotDataset":
+        """Open the folder, or some of its ``episodes``, with LeRobot.
+
+        Raises:
+            DatasetError: The dataset is incomplete or has no such episodes; LeRobot would look for them on the Hub.
+        """
+        from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+        from leagents_kedro.episodes.checks import check_dataset, check_episodes
+
+        check_dataset(self.root)
+        if episodes is not None:
+            check_episodes(self, episodes)
+            episodes = [int(episode) for episode in episodes]
+        return LeRobotDataset("local/shards", root=self.root, episodes=episodes, delta_timestamps=delta_timestamps)
+
+
+@dataclass(frozen=True)
+class NewEpisodes:
+    """A dataset that is to be written from episodes in memory."""
+
+    episodes: tuple[Episode, ...]
+    features: Features
+    fps: int
+    robot_type: str | None
+
+
+@dataclass(frozen=True)
+class Appended:
+    """A dataset that is to hold ``base`` and, after it, all of ``additions``."""
+
+    base: Shards
+    additions: tuple[Shards, ...]

@@ -1,0 +1,339 @@
+"""Writing LeRobotDataset v3 folders: from episodes in memory, by appending to a dataset, by import.
+
+What a new version shares with an old one is hard-linked, so it costs neither time nor space. LeRobot's own functions
+write the small files of ``meta/``.
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from leagents_kedro.episodes.checks import check_dataset
+from leagents_kedro.episodes.columns import (
+    Features,
+    numeric_features,
+    read_columns,
+    read_table,
+    recorded_features,
+    stored,
+    to_table,
+    visual_features,
+)
+from leagents_kedro.episodes.files import digest, link_file, link_files, next_place
+from leagents_kedro.episodes.shards import Episode, Shards
+from leagents_kedro.episodes.statistics import describe, describe_episodes
+from leagents_kedro.errors import DatasetError
+
+if TYPE_CHECKING:
+    from lerobot.datasets.utils import DatasetInfo
+
+_EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+
+
+def write_episodes(
+    root: Path, episodes: Sequence[Episode], features: Features, fps: int, robot_type: str | None
+) -> None:
+    """Write a complete LeRobotDataset v3 of ``episodes``; images and videos go through LeRobot's own writer.
+
+    Args:
+        root: Folder to make.
+        episodes: At least one; their columns are the features, without those that LeRobot adds by itself.
+        features: LeRobot's description of each column.
+        fps: Frames a second.
+        robot_type: The robot, or the environment.
+
+    Raises:
+        DatasetError: There are no episodes, ``root`` exists, or an episode does not fit the features.
+    """
+    if not episodes:
+        raise DatasetError(f"{root}: a LeRobotDataset needs at least one episode")
+    _check_new(root)
+    features = recorded_features(features)
+    fitted = [_fitted(episode, number, features) for number, episode in enumerate(episodes)]
+    write = _record if visual_features(features) else _write_columns
+    write(root, fitted, features, fps, robot_type)
+    _write_statistics(root, [root])
+
+
+def append_datasets(base: Shards, additions: Sequence[Shards], target: Path) -> None:
+    """Make ``target`` the dataset of ``base``'s episodes followed by those of ``additions``.
+
+    The files of ``base`` are linked as they are. All frames of the additions go into one new file and their episodes
+    into another; their videos are linked under new numbers. Statistics of numbers are computed anew from all rows,
+    because quantiles cannot be merged; those of images are merged by LeRobot.
+
+    Raises:
+        DatasetError: ``target`` exists, there is nothing to append, features, fps, or robot type differ, or an
+            addition occurs twice.
+    """
+    from lerobot.datasets.aggregate import merge_video_feature_info_for_aggregate
+    from lerobot.datasets.io_utils import load_info
+
+    _check_new(target)
+    _check_appendable(base, additions)
+    for pattern in ("data/*/*", "videos/*/*/*", "meta/episodes/*/*"):
+        link_files(base.root, target, pattern)
+    info = load_info(base.root)
+    tasks = tuple(dict.fromkeys(sentence for shards in (base, *additions) for sentence in shards.tasks))
+    data_place = next_place(base.data_files, info.chunks_size)
+    episodes_place = next_place(base.episode_files, info.chunks_size)
+    frames, episodes = [], []
+    for addition in additions:
+        moved = _moved_frames(addition, base.features, tasks, info.total_frames, info.total_episodes)
+        columns = {
+            **_moved_episodes(addition, info, data_place, episodes_place),
+            **_moved_statistics(moved, addition),
+            **_link_videos(addition, target, info),
+        }
+        frames.append(moved)
+        episodes.append(_conformed(addition.episode_table(), columns, base))
+        info.total_frames += addition.total_frames
+        info.total_episodes += addition.total_episodes
+    _write_frames(pa.concat_tables(frames), target / _file(info.data_path, data_place))
+    _write_table(pa.concat_tables(episodes), target / _file(_EPISODES_PATH, episodes_place))
+    info.features = merge_video_feature_info_for_aggregate([base, *additions])
+    _write_info(target, info, tasks)
+    _write_statistics(target, [base.root, *(addition.root for addition in additions)])
+
+
+def import_dataset(source: Path, target: Path) -> None:
+    """Make ``target`` a dataset with the content of ``source``: frames and videos linked, ``meta/`` copied.
+
+    Raises:
+        DatasetError: ``source`` is no complete LeRobotDataset v3, or ``target`` exists.
+    """
+    _check_new(target)
+    check_dataset(source)
+    for pattern in ("data/*/*", "videos/*/*/*"):
+        link_files(source, target, pattern)
+    shutil.copytree(source / "meta", target / "meta")
+
+
+def _check_new(target: Path) -> None:
+    if target.exists():
+        raise DatasetError(f"{target}: exists; a dataset is written once, into a folder of its own")
+
+
+def _fitted(episode: Episode, number: int, features: Features) -> Episode:
+    """Return the episode with its columns in the order and dtypes of the features."""
+    name = f"episode {number} ({episode.sentence!r})"
+    if episode.columns.keys() != features.keys():
+        raise DatasetError(f"{name}: columns should be {', '.join(features)}, got {', '.join(episode.columns)}")
+    lengths = {len(column) for column in episode.columns.values()}
+    if len(lengths) != 1 or 0 in lengths:
+        raise DatasetError(f"{name}: columns should have one number of frames, at least 1, got {sorted(lengths)}")
+    columns = {key: episode.columns[key] for key in features}
+    for key, feature in numeric_features(features).items():
+        values, dtype, shape = columns[key], feature["dtype"], tuple(feature["shape"])
+        if values.shape[1:] != shape or not np.can_cast(values.dtype, dtype, "same_kind"):
+            raise DatasetError(
+                f"{name}: '{key}' should have shape (frames, {', '.join(map(str, shape))}) and dtype {dtype}, "
+                f"got {values.shape} and {values.dtype}"
+            )
+        if not np.isfinite(values).all():
+            raise DatasetError(f"{name}: '{key}' has values that are not finite")
+        columns[key] = values.astype(dtype, copy=False)
+    return Episode(episode.sentence, columns)
+
+
+def _record(root: Path, episodes: Sequence[Episode], features: Features, fps: int, robot_type: str | None) -> None:
+    from lerobot.datasets.lerobot_dataset import LeRobotDataset
+    from lerobot.utils.utils import SuppressProgressBars
+
+    dataset = LeRobotDataset.create("local/shards", fps, features, root=root, robot_type=robot_type)
+    try:
+        with SuppressProgressBars():
+            for episode in episodes:
+                for frame in zip(*episode.columns.values(), strict=True):
+                    dataset.add_frame(dict(zip(episode.columns, frame, strict=True)) | {"task": episode.sentence})
+                # Encoders in processes of their own would inherit a simulator's state.
+                dataset.save_episode(parallel_encoding=False)
+    finally:
+        dataset.finalize()
+
+
+def _write_columns(
+    root: Path, episodes: Sequence[Episode], features: Features, fps: int, robot_type: str | None
+) -> None:
+    from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
+
+    meta = LeRobotDatasetMetadata.create("local/shards", fps, features, root=root, robot_type=robot_type)
+    tasks = tuple(dict.fromkeys(episode.sentence for episode in episodes))
+    task = [tasks.index(episode.sentence) for episode in episodes]
+    length = np.array([len(next(iter(episode.columns.values()))) for episode in episodes])
+    end = length.cumsum()
+    begin = end - length
+    number, place = np.arange(len(episodes)), np.zeros(len(episodes), np.int64)
+    index = np.arange(end[-1])
+    columns = {key: np.concatenate([episode.columns[key] for episode in episodes]) for key in features}
+    columns["frame_index"] = index - np.repeat(begin, length)
+    columns["timestamp"] = (columns["frame_index"] / fps).astype(np.float32)
+    columns["episode_index"] = np.repeat(number, length)
+    columns["index"] = index
+    columns["task_index"] = np.repeat(task, length)
+    described = {
+        "episode_index": number,
+        "tasks": [[episode.sentence] for episode in episodes],
+        "length": length,
+        "data/chunk_index": place,
+        "data/file_index": place,
+        "dataset_from_index": begin,
+        "dataset_to_index": end,
+        **describe_episodes({key: columns[key] for key in meta.features}, length),
+        "meta/episodes/chunk_index": place,
+        "meta/episodes/file_index": place,
+    }
+    _write_frames(to_table(columns, meta.features), root / _file(meta.info.data_path, (0, 0)))
+    _write_table(pa.table(described), root / _file(_EPISODES_PATH, (0, 0)))
+    meta.info.total_frames, meta.info.total_episodes = len(index), len(episodes)
+    _write_info(root, meta.info, tasks)
+
+
+def _check_appendable(base: Shards, additions: Sequence[Shards]) -> None:
+    if not additions:
+        raise DatasetError(f"{base.root}: there is nothing to append to it")
+    for addition in additions:
+        if differences := _differences(base, addition):
+            raise DatasetError(f"{addition.root} cannot be appended to {base.root}: {'; '.join(differences)}")
+    sizes = {file.stat().st_size for addition in additions for file in addition.data_files}
+    known = {digest(file): base for file in base.data_files if file.stat().st_size in sizes}
+    for addition in additions:
+        digests = {digest(file) for file in addition.data_files}
+        if repeated := digests & known.keys():
+            raise DatasetError(
+                f"{addition.root}: holds the same frames as {known[repeated.pop()].root}; "
+                "episodes that are appended twice would count twice in training"
+            )
+        known |= dict.fromkeys(digests, addition)
+
+
+def _differences(base: Shards, addition: Shards) -> list[str]:
+    from lerobot.datasets.feature_utils import features_equal_for_merge
+
+    differences = [
+        f"{name} should be {getattr(base, name)}, got {getattr(addition, name)}"
+        for name in ("fps", "robot_type")
+        if getattr(base, name) != getattr(addition, name)
+    ]
+    for key in base.features | addition.features:
+        expected, given = ({key: each.features[key]} if key in each.features else {} for each in (base, addition))
+        if not features_equal_for_merge(expected, given):
+            differences.append(f"feature '{key}' should be {expected.get(key)}, got {given.get(key)}")
+    return differences
+
+
+def _moved_frames(
+    addition: Shards, features: Features, tasks: Sequence[str], first_frame: int, first_episode: int
+) -> pa.Table:
+    """Return the frames of ``addition`` with the indices that they get behind those of the base."""
+    table = pa.concat_tables([stored(read_table([file]), features) for file in addition.data_files])
+    task = np.array([tasks.index(sentence) for sentence in addition.tasks])
+    moved = {
+        "index": table["index"].to_numpy() + first_frame,
+        "episode_index": table["episode_index"].to_numpy() + first_episode,
+        "task_index": task[table["task_index"].to_numpy()],
+    }
+    for key, values in moved.items():
+        table = table.set_column(table.schema.get_field_index(key), table.schema.field(key), pa.array(values))
+    return table
+
+
+def _moved_episodes(
+    addition: Shards, info: "DatasetInfo", data_place: tuple[int, int], episodes_place: tuple[int, int]
+) -> dict[str, np.ndarray]:
+    """Return the columns of ``meta/episodes`` that say where the frames of ``addition`` lie in the new dataset."""
+    index = addition.index
+    return {
+        "episode_index": index.episode_index + info.total_episodes,
+        "dataset_from_index": index.from_index + info.total_frames,
+        "dataset_to_index": index.to_index + info.total_frames,
+        "data/chunk_index": np.full_like(index.length, data_place[0]),
+        "data/file_index": np.full_like(index.length, data_place[1]),
+        "meta/episodes/chunk_index": np.full_like(index.length, episodes_place[0]),
+        "meta/episodes/file_index": np.full_like(index.length, episodes_place[1]),
+    }
+
+
+def _moved_statistics(moved: pa.Table, addition: Shards) -> dict[str, pa.Array]:
+    """Return the statistics of each episode that its new indices change."""
+    columns = {key: moved[key].to_numpy() for key in ("episode_index", "index", "task_index")}
+    return describe_episodes(columns, addition.index.length)
+
+
+def _link_videos(addition: Shards, target: Path, info: "DatasetInfo") -> dict[str, np.ndarray]:
+    """Link the videos of ``addition`` behind those of ``target``; return the columns that say where they are now."""
+    columns: dict[str, np.ndarray] = {}
+    for key, feature in visual_features(addition.features).items():
+        if feature["dtype"] != "video":
+            continue
+        names = [f"videos/{key}/chunk_index", f"videos/{key}/file_index"]
+        places = np.stack([column.to_numpy() for column in addition.episode_table(names).columns])
+        used, position = np.unique(places, axis=1, return_inverse=True)
+        moved = []
+        for place in used.T.tolist():
+            moved.append(next_place(target.glob(f"videos/{key}/*/*.mp4"), info.chunks_size))
+            source = addition.root / _file(addition.info["video_path"], place, key)
+            link_file(source, target / _file(info.video_path, moved[-1], key))
+        columns |= dict(zip(names, np.array(moved).T[:, position.ravel()], strict=True))
+    return columns
+
+
+def _conformed(table: pa.Table, columns: Mapping[str, Any], base: Shards) -> pa.Table:
+    """Return ``table`` with ``columns`` in place of its own, in the schema in which ``base`` describes episodes.
+
+    LeRobot reads all files of ``meta/episodes`` with one schema. Statistics that one writer keeps and another does
+    not are left empty: they have no reader beside the summary in ``meta/stats.json``, which is complete.
+    """
+    given = pa.table(dict(zip(table.column_names, table.columns, strict=True)) | dict(columns))
+    schema = pq.read_schema(base.episode_files[0]).remove_metadata()
+    for name in schema.names:
+        if name not in given.column_names:
+            if not name.startswith("stats/"):
+                raise DatasetError(f"{base.root}: meta/episodes has a column '{name}', which the new episodes lack")
+            given = given.append_column(name, pa.nulls(len(given), schema.field(name).type))
+    return given.select(schema.names).cast(schema)
+
+
+def _write_frames(table: pa.Table, file: Path) -> None:
+    from lerobot.datasets.io_utils import write_table_one_row_group_per_episode
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_table_one_row_group_per_episode(table, file)
+
+
+def _write_table(table: pa.Table, file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, file)
+
+
+def _write_info(root: Path, info: "DatasetInfo", tasks: Sequence[str]) -> None:
+    from lerobot.datasets.io_utils import write_info, write_tasks
+
+    info.total_tasks = len(tasks)
+    info.splits = {"train": f"0:{info.total_episodes}"}
+    write_info(info, root)
+    table = pa.table({"task_index": np.arange(len(tasks)), "task": tasks})
+    write_tasks(table.to_pandas().set_index("task"), root)
+
+
+def _write_statistics(root: Path, sources: Sequence[Path]) -> None:
+    """Write ``meta/stats.json``: of numbers from all frames in ``root``, of images from those of ``sources``."""
+    from lerobot.datasets.compute_stats import aggregate_stats
+    from lerobot.datasets.io_utils import load_stats, write_stats
+
+    shards = Shards(root)
+    columns = read_columns(shards.data_files, numeric_features(shards.features))
+    statistics = {key: describe(columns.pop(key)) for key in list(columns)}
+    if visual := visual_features(shards.features):
+        summaries = map(load_stats, sources)
+        statistics |= aggregate_stats([{key: summary[key] for key in visual} for summary in summaries])
+    write_stats(statistics, root)
+
+
+def _file(template: str, place: tuple[int, int], video_key: str = "") -> str:
+    return template.format(chunk_index=place[0], file_index=place[1], video_key=video_key)

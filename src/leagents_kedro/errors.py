@@ -1,0 +1,41 @@
+"""The errors that a user of the loop can meet: each says what, where, and the likely fix."""
+
+
+class LeAgentsError(Exception):
+    """A fault that the loop found and can name; nothing was written."""
+
+
+class ParameterError(LeAgentsError):
+    """A parameter, task, or environment is unknown or out of range."""
+
+
+class DatasetError(LeAgentsError):
+    """A LeRobotDataset is empty, unfinished, of another version, or does not fit."""
+
+
+class CoverageError(DatasetError):
+    """A task of the suite has no episodes to train on."""
+
+
+class CheckpointError(LeAgentsError):
+    """A checkpoint is incomplete or does not fit what it is used for."""
+
+
+class TrainingError(LeAgentsError):
+    """Training cannot go on: the loss or the policy is broken."""
+
+
+class SimulationError(LeAgentsError):
+    """An environment or a rollout broke its contract."""
+
+
+class EvidenceError(LeAgentsError):
+    """Recorded outcomes cannot be used as evidence: unpaired, duplicate, or missing."""
+
+
+class LedgerError(LeAgentsError):
+    """The ledger is damaged, or another driver holds it."""
+
+
+class ConstitutionError(LeAgentsError):
+    """A job would break a limit of the constitution."""

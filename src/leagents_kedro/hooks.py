@@ -1,0 +1,149 @@
+"""Hooks of the loop: what ends it, and what keeps a mistyped command from starting it."""
+
+from collections.abc import Collection
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, cast
+
+from kedro.config import OmegaConfigLoader
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.framework.hooks.markers import hook_spec
+from pydantic import Field, ValidationError
+
+from leagents_kedro.errors import ParameterError
+from leagents_kedro.history import History
+from leagents_kedro.records import Record
+
+
+class LoopParams(Record):
+    """When the loop ends; ``null`` budgets are unlimited, and budgets count within a run."""
+
+    run_seed: int
+    max_cycles: Annotated[int, Field(ge=1)] | None
+    max_wall_hours: Annotated[float, Field(gt=0)] | None
+    on_escalate: Literal["handover", "climb"]
+    after_stop: Literal["halt", "continue"]
+    stop_file: str
+
+    @classmethod
+    def of(cls, parameters: dict[str, Any]) -> Self:
+        """Return the loop's part of the project's parameters.
+
+        Raises:
+            ParameterError: A key is unknown or missing, or its value out of range.
+        """
+        try:
+            return cls.model_validate(parameters.get("loop", {}))
+        except ValidationError as error:
+            faults = (f"loop.{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+            raise ParameterError(
+                f"{'; '.join(faults)}. Known keys: {', '.join(cls.model_fields)} (conf/base/parameters_loop.yml)"
+            ) from error
+
+
+class RepeatSpecs:
+    """The hook that Kedro lacks: whether the cycle is to be run again."""
+
+    @hook_spec
+    def repeat_run(self, history: History, params: LoopParams, started: int) -> str | None:
+        """Say whether the next cycle may be opened.
+
+        Args:
+            history: The past, all of whose cycles are closed.
+            params: Parameters of the loop.
+            started: Number of cycles that this command has closed.
+
+        Returns:
+            A reason not to, or ``None``.
+        """
+
+
+class GateHooks:
+    """End the loop where the gate's decision says so."""
+
+    @hook_impl
+    def repeat_run(self, history: History, params: LoopParams, started: int) -> str | None:
+        """Give a reason after a stop, and hand over once after an escalation."""
+        if not history.cycles:
+            return None
+        last = history.cycles[-1]
+        said = f"cycle {last.plan.cycle} said {last.decision.verdict}: {last.decision.reason}"
+        if last.decision.verdict == "stop" and (started or params.after_stop == "halt"):
+            return f"{said}. To go on nevertheless: --params=loop.after_stop=continue"
+        if last.decision.verdict == "escalate" and started and params.on_escalate == "handover":
+            return f"{said}. The same command goes on with the next rung"
+        return None
+
+
+class BudgetHooks:
+    """End the loop where a budget of its run is spent."""
+
+    @hook_impl
+    def repeat_run(self, history: History, params: LoopParams) -> str | None:
+        """Give a reason once the current run has its cycles or its hours."""
+        run = history.current_run
+        cycles, hours = len(run.closed), sum(closed.seconds for closed in run.closed) / 3600
+        if params.max_cycles is not None and cycles >= params.max_cycles:
+            return f"run {run.number} has its {cycles} cycles (loop.max_cycles={params.max_cycles})"
+        if params.max_wall_hours is not None and hours >= params.max_wall_hours:
+            return f"run {run.number} took {hours:.2f} h (loop.max_wall_hours={params.max_wall_hours})"
+        return None
+
+
+class StopFileHooks:
+    """End the loop where a person left a stop file; relative paths start at the project."""
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Remember where the project is."""
+        self._project_path = context.project_path
+
+    @hook_impl
+    def repeat_run(self, params: LoopParams) -> str | None:
+        """Give a reason while the file is there."""
+        path = self._project_path / params.stop_file
+        return f"there is a stop file; to go on, delete {path}" if path.exists() else None
+
+
+class ParameterHooks:
+    """Stop a command whose ``--env`` or ``--params`` names what does not exist.
+
+    Kedro's typed parameters find unknown keys inside a stage's parameters, but not an unknown stage.
+    """
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Check the command against the configuration.
+
+        Raises:
+            ParameterError: The environment or a parameter is unknown.
+        """
+        loader = cast(OmegaConfigLoader, context.config_loader)
+        if Path(loader.conf_source).is_dir():
+            _check_environment(Path(loader.conf_source), loader.env or loader.default_run_env)
+        base, overlay, *_ = loader._read_raw_config("parameters")
+        _check_keys(loader.runtime_params or {}, {str(key) for file in (base | overlay).values() for key in file})
+        LoopParams.of(loader["parameters"])
+
+
+def _check_environment(conf: Path, environment: str) -> None:
+    known = sorted(path.name for path in conf.iterdir() if path.is_dir())
+    if environment not in known:
+        raise ParameterError(
+            f"There is no environment {environment!r} in {conf}; there are {', '.join(known)}."
+            + _suggestion(environment, known)
+        )
+
+
+def _check_keys(given: Collection[str], known: Collection[str]) -> None:
+    for key in sorted(set(given) - set(known)):
+        raise ParameterError(
+            f"There is no parameter {key!r}; at the top level there are {', '.join(sorted(known))}."
+            + _suggestion(key, known)
+        )
+
+
+def _suggestion(word: str, known: Collection[str]) -> str:
+    matches = get_close_matches(word, known, n=1)
+    return f" Did you mean {matches[0]!r}?" if matches else ""

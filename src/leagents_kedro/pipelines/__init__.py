@@ -1,0 +1,1 @@
+"""The stages of the loop, one package each, and their sum, the cycle."""

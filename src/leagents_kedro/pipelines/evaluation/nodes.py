@@ -1,0 +1,81 @@
+"""Paired outcomes of the candidate and the blessed checkpoint, look by look."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from leagents_kedro.gate import GateRules, compare, pair_outcomes, schedule
+from leagents_kedro.progress import progress_bar
+from leagents_kedro.records import Checkpoint, Outcome, Outcomes, Task
+from leagents_kedro.seeds import derive_seed
+from leagents_kedro.simulation.pool import EnvironmentPool
+from leagents_kedro.simulation.rollouts import Job
+from leagents_kedro.simulation.suites import resolve_suite
+from leagents_kedro.suite import SuiteParams
+
+from .looks import Measurement
+from .params import EvaluationParams
+
+
+def evaluate_candidate(
+    candidate: Checkpoint,
+    blessed: Checkpoint | None,
+    previous: Outcomes | None,
+    workspace: Path,
+    suite: SuiteParams,
+    evaluation: EvaluationParams,
+    gating: GateRules,
+    run_seed: int,
+) -> Outcomes:
+    """Measure both checkpoints on the same seeds until the comparison has its verdict.
+
+    Outcomes of the blessed checkpoint that an earlier cycle measured since its promotion are used again.
+    """
+    tasks = resolve_suite(suite.environment, suite.tasks)
+    names = [task.name for task in tasks]
+    looks = schedule(gating, len(tasks))
+    jobs = paired_jobs(tasks, looks[-1], run_seed, blessed)
+    measured = _known_outcomes(previous, blessed)
+    outcomes = Outcomes(
+        environment=suite.environment,
+        candidate_digest=candidate.digest,
+        blessed_digest=blessed.digest if blessed else None,
+        candidate=(),
+        blessed=measured,
+    )
+    with (
+        EnvironmentPool(suite.environment, suite.options) as pool,
+        progress_bar("evaluate", looks[-1], "pair") as show,
+    ):
+        challenger = Measurement(candidate, pool, workspace, evaluation)
+        champion = Measurement(blessed, pool, workspace, evaluation) if blessed else None
+        for pairs in looks:
+            outcomes = _extended(outcomes, challenger, champion, jobs[:pairs])
+            show(pairs, f"{sum(outcome.success for outcome in outcomes.candidate)} successes")
+            if champion and compare(pair_outcomes(outcomes, names), gating).state != "unfinished":
+                break
+    return outcomes
+
+
+def paired_jobs(tasks: Sequence[Task], pairs: int, run_seed: int, blessed: Checkpoint | None) -> list[Job]:
+    """Return the fixed order of episodes, round-robin over tasks, on seeds fresh for each blessed checkpoint."""
+    era = blessed.digest if blessed else "none"
+    return [
+        Job(task.name, derive_seed("evaluation", run_seed, era, task.name, index=index))
+        for index in range(-(-pairs // len(tasks)))
+        for task in tasks
+    ][:pairs]
+
+
+def _known_outcomes(previous: Outcomes | None, blessed: Checkpoint | None) -> tuple[Outcome, ...]:
+    if previous is None or blessed is None or previous.blessed_digest != blessed.digest:
+        return ()
+    return previous.blessed
+
+
+def _extended(outcomes: Outcomes, challenger: Measurement, champion: Measurement | None, jobs: list[Job]) -> Outcomes:
+    """Return ``outcomes`` with those of ``jobs`` that are missing."""
+    missing = challenger.outcomes(jobs[len(outcomes.candidate) :])
+    update = {"candidate": outcomes.candidate + missing}
+    if champion:
+        update["blessed"] = outcomes.blessed + champion.outcomes(jobs[len(outcomes.blessed) :])
+    return outcomes.model_copy(update=update)

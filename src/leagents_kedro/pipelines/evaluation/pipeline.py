@@ -1,0 +1,28 @@
+"""The evaluation pipeline."""
+
+from kedro.pipeline import Node, Pipeline
+
+from .nodes import evaluate_candidate
+
+
+def create_pipeline() -> Pipeline:
+    """Return the pipeline that measures the candidate beside the blessed checkpoint."""
+    return Pipeline(
+        [
+            Node(
+                func=evaluate_candidate,
+                inputs=[
+                    "candidate",
+                    "blessed",
+                    "previous_outcomes",
+                    "evaluation_workspace",
+                    "params:suite",
+                    "params:evaluation",
+                    "params:gating",
+                    "params:loop.run_seed",
+                ],
+                outputs="outcomes",
+                name="evaluate_candidate",
+            ),
+        ]
+    )

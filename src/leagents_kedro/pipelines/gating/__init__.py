@@ -1,0 +1,5 @@
+"""Whether the candidate is better."""
+
+from .pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

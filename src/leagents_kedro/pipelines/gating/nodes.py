@@ -1,0 +1,36 @@
+"""Whether the candidate is better, and which checkpoint is blessed from here on."""
+
+from typing import Any
+
+from leagents_kedro import gate
+from leagents_kedro.history import History
+from leagents_kedro.pipelines.training.params import TrainingParams
+from leagents_kedro.records import Checkpoint, Decision, Outcomes, Plan
+from leagents_kedro.simulation.suites import resolve_suite
+from leagents_kedro.suite import SuiteParams
+
+from .params import GatingParams
+
+
+def decide(
+    outcomes: Outcomes,
+    plan: Plan,
+    ledger: list[dict[str, Any]],
+    suite: SuiteParams,
+    training: TrainingParams,
+    gating: GatingParams,
+) -> Decision:
+    """Judge the candidate by recorded paired outcomes and the decisions before it."""
+    return gate.decide(
+        outcomes,
+        [task.name for task in resolve_suite(suite.environment, suite.tasks)],
+        History.of(ledger).cycles,
+        gating,
+        rung=plan.rung,
+        last_rung=plan.rung == len(training.ladder) - 1,
+    )
+
+
+def publish_blessed(decision: Decision, candidate: Checkpoint, blessed: Checkpoint | None) -> Checkpoint | None:
+    """Return the checkpoint that stands after this cycle: the candidate only where it was promoted."""
+    return candidate if decision.verdict == "promote" else blessed

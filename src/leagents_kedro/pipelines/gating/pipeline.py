@@ -1,0 +1,25 @@
+"""The gating pipeline."""
+
+from kedro.pipeline import Node, Pipeline
+
+from .nodes import decide, publish_blessed
+
+
+def create_pipeline() -> Pipeline:
+    """Return the pipeline that decides, and publishes the blessed checkpoint."""
+    return Pipeline(
+        [
+            Node(
+                func=decide,
+                inputs=["outcomes", "plan", "ledger", "params:suite", "params:training", "params:gating"],
+                outputs="decision",
+                name="decide",
+            ),
+            Node(
+                func=publish_blessed,
+                inputs=["decision", "candidate", "blessed"],
+                outputs="next_blessed",
+                name="publish_blessed",
+            ),
+        ]
+    )

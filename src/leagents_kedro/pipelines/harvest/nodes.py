@@ -1,0 +1,102 @@
+"""New episodes for the next cycle: successes of the blessed policy, and more demonstrations where they are missing."""
+
+from collections import Counter
+
+import numpy as np
+
+from leagents_kedro.episodes.columns import recorded_features
+from leagents_kedro.episodes.shards import Appended, Episode, NewEpisodes, Shards
+from leagents_kedro.pipelines.evaluation.looks import load_actor
+from leagents_kedro.pipelines.evaluation.params import EvaluationParams
+from leagents_kedro.pipelines.seed.nodes import collect_episodes
+from leagents_kedro.pipelines.seed.params import DemonstrationParams
+from leagents_kedro.progress import progress_bar
+from leagents_kedro.records import Checkpoint, Decision, Outcomes, Plan
+from leagents_kedro.seeds import derive_seed
+from leagents_kedro.simulation.pool import EnvironmentPool
+from leagents_kedro.simulation.rollouts import Job, roll_out
+from leagents_kedro.simulation.suites import resolve_suite
+from leagents_kedro.suite import SuiteParams
+
+from .params import HarvestParams
+
+
+def harvest_rollouts(
+    decision: Decision,
+    blessed: Checkpoint | None,
+    mix: Shards,
+    suite: SuiteParams,
+    harvest: HarvestParams,
+    evaluation: EvaluationParams,
+    run_seed: int,
+) -> NewEpisodes | None:
+    """Return successful episodes of a newly blessed policy, on seeds that nothing else uses; None keeps none."""
+    if decision.verdict != "promote" or blessed is None or not harvest.attempts_per_task:
+        return None
+    jobs = [
+        Job(task.name, derive_seed("harvest", run_seed, blessed.digest, task.name, index=index))
+        for index in range(harvest.attempts_per_task)
+        for task in resolve_suite(suite.environment, suite.tasks)
+    ]
+    actor = load_actor(blessed, evaluation)
+    with (
+        EnvironmentPool(suite.environment, suite.options) as pool,
+        progress_bar("harvest", len(jobs), "episode") as show,
+    ):
+        rolled = roll_out(
+            actor,
+            jobs,
+            pool,
+            slots=evaluation.slots,
+            keep_episodes=True,
+            progress=lambda done, successes: show(done, f"{successes} successes"),
+        )
+    kept: Counter[str] = Counter()
+    episodes = []
+    for outcome, episode in rolled:
+        if outcome.success and kept[outcome.task] < harvest.keep_per_task:
+            kept[outcome.task] += 1
+            episodes.append(_with_features(episode, mix))
+    return NewEpisodes(tuple(episodes), recorded_features(mix.features), mix.fps, mix.robot_type) if episodes else None
+
+
+def collect_demonstrations(
+    decision: Decision,
+    outcomes: Outcomes,
+    plan: Plan,
+    mix: Shards,
+    suite: SuiteParams,
+    demonstrations: DemonstrationParams,
+    run_seed: int,
+) -> NewEpisodes | None:
+    """Return more expert demonstrations, most of the tasks that fail; None where the schedule asks for none."""
+    if demonstrations.source != "experts" or decision.verdict == "stop":
+        return None
+    requests = _requests(outcomes, mix, suite, demonstrations)
+    return collect_episodes(suite, demonstrations, requests, run_seed, plan.cycle) if requests else None
+
+
+def merge_rollouts(mix: Shards, rollouts: Shards | None, demonstrations: Shards | None) -> Shards | Appended:
+    """Return the next mix: this one, with the new episodes appended."""
+    additions = tuple(shards for shards in (rollouts, demonstrations) if shards is not None)
+    return Appended(mix, additions) if additions else mix
+
+
+def _requests(
+    outcomes: Outcomes, mix: Shards, suite: SuiteParams, demonstrations: DemonstrationParams
+) -> dict[str, int]:
+    counts = dict(zip(mix.tasks, np.bincount(mix.index.task, minlength=len(mix.tasks)).tolist(), strict=True))
+    requests = {}
+    for task in resolve_suite(suite.environment, suite.tasks):
+        successes = [outcome.success for outcome in outcomes.candidate if outcome.task == task.name]
+        failing = sum(successes) < demonstrations.failing_below * len(successes)
+        wanted = demonstrations.growth_per_task * (demonstrations.failing_factor if failing else 1)
+        room = demonstrations.cap_per_task - counts.get(task.sentence, 0)
+        if (request := min(wanted, room)) > 0:
+            requests[task.name] = request
+    return requests
+
+
+def _with_features(episode: Episode | None, mix: Shards) -> Episode:
+    assert episode is not None, "roll_out keeps episodes when asked to"
+    return Episode(episode.sentence, {key: episode.columns[key] for key in recorded_features(mix.features)})

@@ -1,0 +1,47 @@
+"""The harvest pipeline."""
+
+from kedro.pipeline import Node, Pipeline
+
+from .nodes import collect_demonstrations, harvest_rollouts, merge_rollouts
+
+
+def create_pipeline() -> Pipeline:
+    """Return the pipeline that grows the mix."""
+    return Pipeline(
+        [
+            Node(
+                func=harvest_rollouts,
+                inputs=[
+                    "decision",
+                    "next_blessed",
+                    "mix",
+                    "params:suite",
+                    "params:harvest",
+                    "params:evaluation",
+                    "params:loop.run_seed",
+                ],
+                outputs="rollouts",
+                name="harvest_rollouts",
+            ),
+            Node(
+                func=collect_demonstrations,
+                inputs=[
+                    "decision",
+                    "outcomes",
+                    "plan",
+                    "mix",
+                    "params:suite",
+                    "params:demonstrations",
+                    "params:loop.run_seed",
+                ],
+                outputs="demonstrations",
+                name="collect_demonstrations",
+            ),
+            Node(
+                func=merge_rollouts,
+                inputs=["mix", "rollouts", "demonstrations"],
+                outputs="next_mix",
+                name="merge_rollouts",
+            ),
+        ]
+    )

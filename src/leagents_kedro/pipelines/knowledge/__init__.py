@@ -1,0 +1,5 @@
+"""What was learned."""
+
+from .pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

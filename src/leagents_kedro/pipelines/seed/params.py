@@ -1,0 +1,39 @@
+"""Parameters of demonstrations: where they come from, and how many."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from leagents_kedro.records import Count, Record
+
+
+class DemonstrationParams(Record):
+    """Source and schedule of demonstrations.
+
+    The first mix holds ``initial_per_task`` of each task. Every cycle collects ``growth_per_task`` more, and
+    ``failing_factor`` times as many of a task whose success rate is below ``failing_below``, until the mix holds
+    ``cap_per_task`` of it. Only ``experts`` can grow: a ``folder`` or a ``hub`` dataset is imported whole, once.
+    """
+
+    source: Literal["experts", "folder", "hub"]
+    folder: str | None
+    repo_id: str | None
+    revision: str | None
+    initial_per_task: Annotated[int, Field(ge=1)]
+    growth_per_task: Count
+    cap_per_task: Annotated[int, Field(ge=1)]
+    failing_below: Annotated[float, Field(ge=0, le=1)]
+    failing_factor: Annotated[int, Field(ge=1)]
+    action_noise: Annotated[float, Field(ge=0)]
+    max_attempts_factor: Annotated[int, Field(ge=1)]
+
+    @model_validator(mode="after")
+    def _names_its_source(self) -> "DemonstrationParams":
+        if self.source == "folder" and not self.folder:
+            raise ValueError("demonstrations.source is 'folder', so demonstrations.folder must name one")
+        if self.source == "hub" and not (self.repo_id and self.revision):
+            raise ValueError(
+                "demonstrations.source is 'hub', so demonstrations.repo_id and demonstrations.revision (a commit or "
+                "tag: a run could not be repeated without) must be given"
+            )
+        return self

@@ -1,0 +1,70 @@
+"""What the cycle does, and which episodes it trains on."""
+
+from typing import Any
+
+import numpy as np
+
+from leagents_kedro.episodes import selection as episodes
+from leagents_kedro.episodes.checks import check_fit
+from leagents_kedro.episodes.shards import Shards
+from leagents_kedro.gate import GateRules
+from leagents_kedro.history import History
+from leagents_kedro.pipelines.training.params import TrainingParams
+from leagents_kedro.policies.training import policy_config
+from leagents_kedro.records import Checkpoint, CycleRecord, Initial, Plan, Selection
+from leagents_kedro.simulation.pool import EnvironmentPool
+from leagents_kedro.simulation.suites import resolve_suite
+from leagents_kedro.suite import SuiteParams
+
+from .params import SelectionParams
+
+
+def propose_plan(
+    ledger: list[dict[str, Any]], blessed: Checkpoint | None, training: TrainingParams, gating: GateRules
+) -> Plan:
+    """Decide from the past alone which rung is trained, and from which weights."""
+    history = History.of(ledger)
+    rung, initial, reason = _next_step(history.cycles, blessed, gating.lineage)
+    for candidate in training.ladder:
+        policy_config(candidate, training.device)
+    return Plan(
+        cycle=history.next_cycle,
+        run=history.next_run,
+        rung=rung,
+        initial=initial,
+        training_steps=training.ladder[rung].steps,
+        reason=reason,
+    )
+
+
+def select_episodes(mix: Shards, suite: SuiteParams, selection: SelectionParams) -> Selection:
+    """Choose the episodes of the suite's tasks, balanced over tasks.
+
+    Raises:
+        CoverageError: Tasks of the suite have no episode in the mix.
+        DatasetError: Features or fps of the mix are not those of the environment.
+    """
+    tasks = resolve_suite(suite.environment, suite.tasks)
+    with EnvironmentPool(suite.environment, suite.options) as pool:
+        check_fit(mix, pool.features, pool.fps)
+    sentences = [task.sentence for task in tasks]
+    everything = episodes.select_episodes(mix.index, mix.tasks, sentences, selection.per_task)
+    most = int(min(map(len, everything.values())) * selection.max_imbalance)
+    return Selection(episodes=episodes.select_episodes(mix.index, mix.tasks, sentences, min(most, _most(everything))))
+
+
+def _most(chosen: dict[str, tuple[int, ...]]) -> int:
+    return int(np.max([len(indices) for indices in chosen.values()]))
+
+
+def _next_step(cycles: tuple[CycleRecord, ...], blessed: Checkpoint | None, lineage: str) -> tuple[int, Initial, str]:
+    if not cycles:
+        return 0, "scratch", "the first cycle starts the first rung from scratch"
+    last = cycles[-1]
+    rung, verdict = last.plan.rung, last.decision.verdict
+    if verdict == "escalate":
+        return rung + 1, "scratch", f"cycle {last.plan.cycle} escalated: the next rung starts from scratch"
+    returns = verdict == "rollback" or (verdict == "iterate" and lineage == "blessed")
+    if returns and blessed is not None and blessed.rung == rung:
+        return rung, "blessed", f"cycle {last.plan.cycle} said {verdict}: back to the blessed checkpoint"
+    return rung, "head", f"cycle {last.plan.cycle} said {verdict}: training goes on from its candidate"

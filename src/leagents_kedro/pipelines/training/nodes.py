@@ -1,0 +1,51 @@
+"""The candidate: trained anew, or on from the head or the blessed checkpoint."""
+
+from pathlib import Path
+
+from leagents_kedro.datasets.checkpoint import checkpoint_digest
+from leagents_kedro.episodes.shards import Shards
+from leagents_kedro.errors import CheckpointError
+from leagents_kedro.policies.training import checkpoint_step, train
+from leagents_kedro.progress import progress_bar
+from leagents_kedro.records import Checkpoint, Plan, Selection
+
+from .params import TrainingParams
+
+
+def train_candidate(
+    mix: Shards,
+    selection: Selection,
+    plan: Plan,
+    head: Checkpoint | None,
+    blessed: Checkpoint | None,
+    workspace: Path,
+    training: TrainingParams,
+) -> Checkpoint:
+    """Train the plan's rung on the selected episodes; a killed training goes on from its last checkpoint.
+
+    Raises:
+        CheckpointError: The checkpoint that the plan continues from is not there.
+        TrainingError: The loss is not a finite number.
+    """
+    sources = {"scratch": None, "head": head, "blessed": blessed}
+    initial = sources[plan.initial]
+    if plan.initial != "scratch" and initial is None:
+        raise CheckpointError(f"the plan continues from the {plan.initial} checkpoint, and there is none")
+    rung = training.ladder[plan.rung]
+    with progress_bar(f"train {rung.policy_type}", rung.steps, "step") as show:
+        folder = train(
+            mix,
+            selection.indices,
+            rung,
+            training,
+            initial.pretrained_model if initial else None,
+            workspace,
+            lambda step, _, loss: show(step, f"loss {loss:.3f}"),
+        )
+    return Checkpoint(
+        path=folder,
+        policy_type=rung.policy_type,
+        rung=plan.rung,
+        step=checkpoint_step(folder) + (initial.step if initial else 0),
+        digest=checkpoint_digest(folder / "pretrained_model"),
+    )

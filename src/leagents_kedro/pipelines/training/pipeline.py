@@ -1,0 +1,19 @@
+"""The training pipeline."""
+
+from kedro.pipeline import Node, Pipeline
+
+from .nodes import train_candidate
+
+
+def create_pipeline() -> Pipeline:
+    """Return the pipeline that trains the candidate."""
+    return Pipeline(
+        [
+            Node(
+                func=train_candidate,
+                inputs=["mix", "selection", "plan", "head", "blessed", "training_workspace", "params:training"],
+                outputs="candidate",
+                name="train_candidate",
+            ),
+        ]
+    )

@@ -1,0 +1,1 @@
+"""Training and acting with LeRobot policies of any type."""

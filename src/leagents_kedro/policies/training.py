@@ -1,0 +1,376 @@
+"""Training of one candidate: LeRobot's policies, processors, optimizers, and checkpoint layout, in this process.
+
+The data order, the gradient clipping, and the normalisation are those of ``lerobot-train``; what differs is how
+batches are read (columns in memory instead of row by row) and that a killed training goes on from its last checkpoint
+by itself, with the same batches and random numbers as if it had never stopped.
+"""
+
+import dataclasses
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+
+from pydantic import Field
+
+from leagents_kedro.episodes.batches import BatchReader
+from leagents_kedro.episodes.shards import Shards
+from leagents_kedro.errors import CheckpointError, ParameterError, TrainingError
+from leagents_kedro.records import Record
+
+if TYPE_CHECKING:
+    import torch
+    from lerobot.configs import PreTrainedConfig
+    from lerobot.configs.train import TrainPipelineConfig
+
+_CHECK_EVERY_STEPS = 50
+
+
+class Rung(Record):
+    """One policy of the ladder.
+
+    ``options`` are fields of the policy type's LeRobot configuration. ``pretrained_path`` (a folder or a Hub id) is
+    where training from scratch starts on this rung; a Hub id needs a ``pretrained_revision``.
+    """
+
+    policy_type: str
+    options: dict[str, Any]
+    steps: Annotated[int, Field(ge=1)]
+    pretrained_path: str | None
+    pretrained_revision: str | None
+
+
+class TrainingSettings(Record):
+    """How a candidate is trained, whatever its policy.
+
+    With ``normalization: keep`` a continued training keeps the statistics that its weights were trained with;
+    ``refresh`` takes those of the grown mix, which rescales inputs and outputs under the weights.
+    """
+
+    batch_size: Annotated[int, Field(ge=1)]
+    seed: Annotated[int, Field(ge=0)]
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    torch_threads: Annotated[int, Field(ge=1)]
+    precision: Literal["float32", "bfloat16"]
+    normalization: Literal["keep", "refresh"]
+    save_every_steps: Annotated[int, Field(ge=1)]
+
+
+class _Reader(Protocol):
+    num_frames: int
+
+    def batch(self, frames: "torch.Tensor") -> dict[str, Any]: ...
+
+
+class _ItemReader:
+    """Batches of a dataset with images: LeRobotDataset's own items, collated as ``lerobot-train`` does."""
+
+    def __init__(self, shards: Shards, episodes: Sequence[int], delta_timestamps: dict[str, list[float]] | None):
+        self._dataset = shards.lerobot(episodes=list(episodes), delta_timestamps=delta_timestamps)
+        self.num_frames = len(self._dataset)
+
+    def batch(self, frames: "torch.Tensor") -> dict[str, Any]:
+        from torch.utils.data import default_collate
+
+        return default_collate([self._dataset[int(frame)] for frame in frames])
+
+
+def train(
+    shards: Shards,
+    episodes: Sequence[int],
+    rung: Rung,
+    settings: TrainingSettings,
+    initial: Path | None,
+    workspace: Path,
+    progress: Callable[[int, int, float], None],
+) -> Path:
+    """Train ``rung`` on ``episodes`` and return the folder of its last checkpoint.
+
+    Args:
+        initial: ``pretrained_model`` folder to continue from; None starts the rung anew.
+        workspace: Folder for checkpoints; where it holds some of this training, training goes on from the last.
+        progress: Called with (steps done, steps in all, mean loss since the last call).
+
+    Raises:
+        ParameterError: The policy type or one of its options is unknown.
+        CheckpointError: ``initial`` does not fit the rung or the mix.
+        TrainingError: The loss is not a finite number.
+    """
+    import torch
+    from lerobot.common.train_utils import load_training_state, should_save_checkpoint
+    from lerobot.optim.factory import make_optimizer_and_scheduler
+    from lerobot.utils.random_utils import set_seed
+
+    torch.set_num_threads(settings.torch_threads)
+    set_seed(settings.seed)
+    last = workspace / "checkpoints" / "last"
+    resumed = last.exists()
+    source = last.resolve() / "pretrained_model" if resumed else initial or _pretrained_source(rung)
+    config = _pipeline_config(shards, episodes, rung, settings, workspace, source)
+    keeps_statistics = resumed or (initial is not None and settings.normalization == "keep")
+    policy, preprocessor, postprocessor = _policy_and_processors(config, shards, source, keeps_statistics)
+    optimizer, scheduler = make_optimizer_and_scheduler(config, policy)
+    _fuse(optimizer)
+    step = 0
+    if resumed:
+        step, optimizer, scheduler = load_training_state(last, optimizer, scheduler)
+
+    reader = _reader(shards, episodes, config.policy)
+    batches = _batches(shards, episodes, reader, config, step)
+    autocast = torch.autocast(
+        torch.device(config.policy.device).type, torch.bfloat16, enabled=settings.precision == "bfloat16"
+    )
+    policy.train()
+    losses: list[torch.Tensor] = []
+    for frames in batches:
+        batch = preprocessor(_scaled_images(reader.batch(frames)))
+        with autocast:
+            loss, _ = policy.forward(batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(policy.parameters(), config.optimizer.grad_clip_norm or math.inf)
+        optimizer.step()
+        optimizer.zero_grad()
+        if scheduler is not None:
+            scheduler.step()
+        if hasattr(policy, "update"):
+            policy.update()
+        losses.append(loss.detach())
+        step += 1
+        saves = should_save_checkpoint(step, settings.save_every_steps, rung.steps)
+        if saves or len(losses) == _CHECK_EVERY_STEPS:
+            progress(step, rung.steps, _mean_loss(losses, step))
+            losses.clear()
+        if saves:
+            _save(config, step, policy, optimizer, scheduler, preprocessor, postprocessor)
+    return last.resolve()
+
+
+def resolve_device(device: str) -> str:
+    """Return ``device``, or for ``auto`` the fastest that this machine has."""
+    if device != "auto":
+        return device
+    from lerobot.utils.device_utils import auto_select_torch_device
+
+    return auto_select_torch_device().type
+
+
+def _pipeline_config(
+    shards: Shards,
+    episodes: Sequence[int],
+    rung: Rung,
+    settings: TrainingSettings,
+    workspace: Path,
+    source: Path | None,
+) -> "TrainPipelineConfig":
+    """Return the configuration that ``lerobot-train`` would have had, kept beside every checkpoint."""
+    from lerobot.configs.default import DatasetConfig
+    from lerobot.configs.train import TrainPipelineConfig
+
+    policy = policy_config(rung, settings.device, source)
+    return TrainPipelineConfig(
+        dataset=DatasetConfig("local/mix", root=str(shards.root), episodes=list(episodes), video_backend="pyav"),
+        policy=policy,
+        optimizer=policy.get_optimizer_preset(),
+        scheduler=policy.get_scheduler_preset(),
+        output_dir=workspace,
+        job_name=rung.policy_type,
+        seed=settings.seed,
+        num_workers=0,
+        batch_size=settings.batch_size,
+        steps=rung.steps,
+        env_eval_freq=0,
+        save_freq=settings.save_every_steps,
+    )
+
+
+def policy_config(rung: Rung, device: str, source: Path | None = None) -> "PreTrainedConfig":
+    """Return LeRobot's configuration of the rung's policy, over that of the ``source`` it starts from.
+
+    Raises:
+        ParameterError: The policy type or an option is unknown, or an option has no valid value.
+        CheckpointError: ``source`` holds another type of policy.
+    """
+    import draccus
+    import lerobot.policies  # noqa: F401  (registers the policy types)
+    from lerobot.configs import PreTrainedConfig
+
+    known = PreTrainedConfig.get_known_choices()
+    if rung.policy_type not in known:
+        raise ParameterError(
+            f"training.ladder: unknown policy_type '{rung.policy_type}'; LeRobot has {', '.join(sorted(known))}"
+        )
+    fields = {field.name for field in dataclasses.fields(known[rung.policy_type]) if field.init}
+    if unknown := sorted(set(rung.options) - fields):
+        raise ParameterError(
+            f"training.ladder: policy '{rung.policy_type}' has no option {', '.join(unknown)}; "
+            f"it has {', '.join(sorted(fields))}"
+        )
+    inherited = json.loads((source / "config.json").read_text()) if source else {"type": rung.policy_type}
+    if inherited["type"] != rung.policy_type:
+        raise CheckpointError(
+            f"{source}: a checkpoint of '{inherited['type']}', but the rung trains '{rung.policy_type}'; "
+            "start the rung from scratch"
+        )
+    given = {"device": resolve_device(device), "push_to_hub": False, "pretrained_path": None}
+    try:
+        return draccus.decode(PreTrainedConfig, inherited | given | rung.options)
+    except (draccus.ParsingError, TypeError, ValueError, NotImplementedError) as error:
+        raise ParameterError(f"training.ladder: options of '{rung.policy_type}' are not valid: {error}") from error
+
+
+def _pretrained_source(rung: Rung) -> Path | None:
+    """Return a folder with the rung's pretrained weights, downloaded if they are named by a Hub id."""
+    from huggingface_hub import snapshot_download
+
+    source = rung.pretrained_path
+    if source is None:
+        return None
+    if Path(source).is_dir():
+        return Path(source)
+    if rung.pretrained_revision is None:
+        raise ParameterError(
+            f"training.ladder: pretrained_path '{source}' is no folder here, so it is taken for a Hub id, which needs "
+            "a pretrained_revision (a commit or tag): results could not be repeated without"
+        )
+    return Path(
+        snapshot_download(source, revision=rung.pretrained_revision, allow_patterns=["*.json", "*.safetensors"])
+    )
+
+
+def _policy_and_processors(
+    config: "TrainPipelineConfig", shards: Shards, source: Path | None, keeps_statistics: bool
+) -> tuple[Any, Any, Any]:
+    """Return the policy and its processors; statistics are the mix's unless those of the source are kept."""
+    from lerobot.policies.factory import make_policy, make_pre_post_processors
+
+    policy_config = config.policy
+    meta = shards.lerobot().meta
+    if source is None:
+        policy = make_policy(policy_config, ds_meta=meta)
+        return policy, *make_pre_post_processors(policy_config, dataset_stats=meta.stats)
+    policy_config.pretrained_path = source
+    try:
+        with redirect_stdout(None):  # LeRobot prints where it loads from
+            policy = make_policy(policy_config, ds_meta=meta)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{source}: weights do not fit '{policy_config.type}' with the options of this rung and the features of "
+            f"{shards.root}; start it from scratch, or give it the options it was trained with. {error}"
+        ) from error
+    # The checkpoint must not name a folder that may be gone when it is opened.
+    policy_config.pretrained_path = None
+    pre: dict[str, Any] = {"device_processor": {"device": policy_config.device}}
+    post: dict[str, Any] = {}
+    if not keeps_statistics:
+        inputs, outputs = policy_config.input_features, policy_config.output_features
+        renewed = {"norm_map": policy_config.normalization_mapping, "stats": meta.stats}
+        pre["normalizer_processor"] = renewed | {"features": {**inputs, **outputs}}
+        post["unnormalizer_processor"] = renewed | {"features": outputs}
+    return policy, *make_pre_post_processors(
+        policy_config, str(source), preprocessor_overrides=pre, postprocessor_overrides=post
+    )
+
+
+def _fuse(optimizer: Any) -> None:
+    """Let Adam update all parameters in one kernel; torch takes the flag from the parameter groups."""
+    import torch
+
+    if isinstance(optimizer, torch.optim.Adam):
+        for group in optimizer.param_groups:
+            group.update(fused=True, foreach=False)
+
+
+def _reader(shards: Shards, episodes: Sequence[int], policy: "PreTrainedConfig") -> _Reader:
+    from lerobot.datasets.factory import resolve_delta_timestamps
+
+    deltas = resolve_delta_timestamps(policy, shards.lerobot().meta)
+    visual = any(feature["dtype"] in {"image", "video"} for feature in shards.features.values())
+    return _ItemReader(shards, episodes, deltas) if visual else BatchReader(shards, episodes, deltas)
+
+
+def _batches(
+    shards: Shards, episodes: Sequence[int], reader: _Reader, config: "TrainPipelineConfig", step: int
+) -> Iterator["torch.Tensor"]:
+    """Yield the frames of each remaining step, in the order of LeRobot's EpisodeAwareSampler.
+
+    The order is a pure function of (seed, epoch), so a resumed training sees the batches it would have seen.
+    """
+    import torch
+    from lerobot.datasets.sampler import EpisodeAwareSampler
+
+    lengths = torch.as_tensor(shards.index.length[sorted(episodes)])
+    ends = lengths.cumsum(0)
+    sampler = EpisodeAwareSampler(
+        (ends - lengths).tolist(),
+        ends.tolist(),
+        drop_n_last_frames=getattr(config.policy, "drop_n_last_frames", 0),
+        shuffle=False,
+    )
+    frames = torch.arange(reader.num_frames) if len(sampler) == reader.num_frames else torch.tensor(sampler.indices)
+    epoch, skipped = divmod(step, math.ceil(len(frames) / config.batch_size))
+    while True:
+        order = torch.randperm(len(frames), generator=sampler_generator(config.seed, epoch))
+        for batch in frames[order].split(config.batch_size)[skipped:]:
+            if step == config.steps:
+                return
+            yield batch
+            step += 1
+        epoch, skipped = epoch + 1, 0
+
+
+def sampler_generator(seed: int, epoch: int) -> "torch.Generator":
+    """Return the random generator that LeRobot's EpisodeAwareSampler shuffles ``epoch`` with."""
+    import numpy as np
+    import torch
+
+    state = np.random.SeedSequence([seed, epoch]).generate_state(1, dtype=np.uint64)
+    return torch.Generator().manual_seed(int(state[0]))
+
+
+def _scaled_images(batch: dict[str, Any]) -> dict[str, Any]:
+    """Scale uint8 images to [0, 1], as ``lerobot-train`` does before the preprocessor."""
+    import torch
+
+    return {
+        key: value.float() / 255.0 if isinstance(value, torch.Tensor) and value.dtype == torch.uint8 else value
+        for key, value in batch.items()
+    }
+
+
+def _mean_loss(losses: "list[torch.Tensor]", step: int) -> float:
+    import torch
+
+    mean = float(torch.stack(losses).mean())
+    if not math.isfinite(mean):
+        raise TrainingError(
+            f"the loss is {mean} within the {len(losses)} steps before step {step}; lower the learning rate "
+            "(training.ladder options.optimizer_lr) or look for broken values in the mix"
+        )
+    return mean
+
+
+def _save(config: "TrainPipelineConfig", step: int, policy: Any, *state: Any) -> None:
+    """Write a checkpoint beside its place, rename it, and let ``last`` point to it; older ones are dropped."""
+    from lerobot.common.train_utils import get_step_checkpoint_dir, save_checkpoint, update_last_checkpoint
+
+    optimizer, scheduler, preprocessor, postprocessor = state
+    place = get_step_checkpoint_dir(config.output_dir, config.steps, step)
+    staging = place.with_name(f".staging-{place.name}")
+    shutil.rmtree(staging, ignore_errors=True)
+    save_checkpoint(
+        staging, step, config, policy, optimizer, scheduler, preprocessor, postprocessor, 1, config.batch_size
+    )
+    shutil.rmtree(place, ignore_errors=True)
+    staging.rename(place)
+    update_last_checkpoint(place)
+    for other in place.parent.iterdir():
+        if other.is_dir() and not other.is_symlink() and other != place:
+            shutil.rmtree(other)
+
+
+def checkpoint_step(checkpoint: Path) -> int:
+    """Return the number of optimisation steps behind ``checkpoint`` (a LeRobot checkpoint folder)."""
+    return int(json.loads((checkpoint / "training_state" / "training_step.json").read_text())["step"])

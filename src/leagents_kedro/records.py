@@ -1,0 +1,172 @@
+"""Frozen records that nodes exchange and the ledger keeps.
+
+Counts are integers and units are in names, so that a record means the same wherever it is read.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Verdict = Literal["promote", "iterate", "escalate", "rollback", "stop"]
+Initial = Literal["scratch", "head", "blessed"]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Record(BaseModel):
+    """A value: equal by content, never changed, with no field beyond those named."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Task(Record):
+    """One task of a suite: the simulator's name for it, and the sentence a policy is told."""
+
+    name: str
+    sentence: str
+
+
+class Plan(Record):
+    """What a cycle is going to do, and why."""
+
+    cycle: Annotated[int, Field(ge=1)]
+    run: Annotated[int, Field(ge=1)]
+    rung: Count
+    initial: Initial
+    training_steps: Annotated[int, Field(ge=1)]
+    reason: str
+
+
+class Selection(Record):
+    """The episodes of the mix that a candidate is trained on, by task sentence."""
+
+    episodes: dict[str, tuple[int, ...]]
+
+    @property
+    def indices(self) -> list[int]:
+        """All selected episode indices, ascending."""
+        return sorted(index for indices in self.episodes.values() for index in indices)
+
+
+class Checkpoint(Record):
+    """A LeRobot checkpoint on disk: ``path`` holds ``pretrained_model/`` (and ``training_state/``)."""
+
+    path: Path
+    policy_type: str
+    rung: Count
+    step: Count
+    digest: str
+
+    @property
+    def pretrained_model(self) -> Path:
+        """The folder that LeRobot's ``--policy.path`` takes."""
+        return self.path / "pretrained_model"
+
+
+class Outcome(Record):
+    """One evaluated episode. ``sum_reward`` is its return, ``length`` its environment steps."""
+
+    task: str
+    seed: Count
+    success: bool
+    sum_reward: float
+    length: Count
+
+
+class Outcomes(Record):
+    """What evaluation measured: the candidate, and the blessed checkpoint on the same seeds.
+
+    ``blessed`` may be longer than ``candidate``: it keeps every episode that was measured for that
+    checkpoint since its promotion, so that a later challenger need not measure it again.
+    """
+
+    environment: str
+    candidate_digest: str
+    blessed_digest: str | None
+    candidate: tuple[Outcome, ...]
+    blessed: tuple[Outcome, ...]
+
+
+class Pair(Record):
+    """Both policies on one task and seed."""
+
+    task: str
+    seed: Count
+    candidate: bool
+    blessed: bool
+
+
+class Score(Record):
+    """A success rate with its exact (Clopper-Pearson) interval; rates are between 0 and 1."""
+
+    successes: Count
+    episodes: Count
+    low: float
+    high: float
+
+    @property
+    def rate(self) -> float:
+        """Observed success rate; 0 where nothing was measured."""
+        return self.successes / self.episodes if self.episodes else 0.0
+
+
+class Look(Record):
+    """The comparison as it stood after ``pairs`` pairs, with the counts that would have ended it."""
+
+    pairs: Count
+    wins: Count
+    losses: Count
+    wins_needed: Count
+    losses_needed: Count
+
+
+class Comparison(Record):
+    """Where the sequential comparison of a candidate with the blessed checkpoint stands.
+
+    ``signs`` holds the pairs up to the last look, in order: ``+`` a win, ``-`` a loss, ``=`` no difference.
+    """
+
+    state: Literal["unfinished", "better", "worse", "futile", "exhausted"]
+    looks: tuple[Look, ...]
+    p_better: float
+    p_worse: float
+    vetoed_tasks: tuple[str, ...]
+    signs: Annotated[str, Field(pattern="^[-+=]*$")] = ""
+
+
+class Evidence(Record):
+    """What a decision rests on."""
+
+    candidate: Score
+    blessed: Score | None
+    comparison: Comparison | None
+    minimum_detectable_effect: float | None
+    task_scores: dict[str, tuple[Score, Score | None]]
+
+
+class Decision(Record):
+    """The gate's verdict on a candidate, in words a person can check against the evidence."""
+
+    verdict: Verdict
+    reason: str
+    evidence: Evidence
+
+
+class CycleRecord(Record):
+    """What the ledger keeps of a closed cycle: enough to go on without reading anything else."""
+
+    plan: Plan
+    decision: Decision
+    candidate_digest: str
+    blessed_digest: str | None
+    mix_episodes: Count
+    selected_episodes: Count
+    evaluated_episodes: Count
+    new_episodes: Count
+
+
+class Lessons(Record):
+    """What a cycle taught, as sentences."""
+
+    cycle: Annotated[int, Field(ge=1)]
+    statements: tuple[str, ...]

@@ -1,0 +1,193 @@
+"""The session that repeats the cycle; everything else it runs as Kedro does."""
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from types import FrameType
+from typing import Any, NoReturn
+
+from kedro.framework.context import KedroContext
+from kedro.framework.project import pipelines
+from kedro.framework.session import KedroServiceSession
+from kedro.io import AbstractDataset, CatalogProtocol
+from kedro.pipeline import Pipeline
+from rich.console import Console
+
+from leagents_kedro.datasets.workspace import WorkspaceDataset
+from leagents_kedro.history import Closed, History, Opened
+from leagents_kedro.hooks import LoopParams, RepeatSpecs
+from leagents_kedro.provenance import changes, code_version, merge_parameters, node_parameters
+from leagents_kedro.status import render, summarise
+from leagents_kedro.versions import next_run_id, pin, versioned_datasets
+
+logger = logging.getLogger(__name__)
+
+_SLICES = ("tags", "node_names", "from_nodes", "to_nodes", "from_inputs", "to_outputs", "namespaces")
+_FIXES_VERSIONS = ("run_id", "load_versions")
+
+
+class CycleSession(KedroServiceSession):
+    """Repeats the whole pipeline ``cycle`` until a hook gives a reason to stop; runs everything else once.
+
+    Every cycle is one Kedro run, whose id is also the version that it saves. A cycle that was opened and not closed
+    is run again under its own id: its inputs stay pinned to the versions that it started from, its nodes get the
+    parameters that it was opened with, and outputs that it had published are not made twice.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._hook_manager.add_hookspecs(RepeatSpecs)
+
+    @classmethod
+    def create(cls, *args: Any, save_on_close: bool = False, **kwargs: Any) -> KedroServiceSession:
+        """Create a session; ``kedro catalog`` passes ``save_on_close`` to sessions of every class."""
+        return super().create(*args, **kwargs)
+
+    def run(self, *args: Any, **request: Any) -> dict[str, Any]:
+        """Run what is requested once, as `KedroServiceSession.run` does; the whole cycle until a hook says to stop.
+
+        Returns:
+            The free outputs of the last run.
+
+        Raises:
+            LedgerError: Another process drives the loop, or the ledger is damaged.
+            ParameterError: A parameter of the loop is unknown or out of range.
+            SystemExit: The loop was interrupted, with code 130 by Ctrl-C and 143 by SIGTERM.
+        """
+        if args or not _is_whole_cycle(request):
+            return super().run(*args, **request)
+        outputs: dict[str, Any] = {}
+        started = 0
+        _, _, catalog = self._load(request)
+        with _clean_exit(), catalog["ledger"].lock():
+            while opened := self._next_cycle(request, started):
+                outputs = self._run_cycle(opened, request)
+                started += 1
+        return outputs
+
+    def _next_cycle(self, request: dict[str, Any], started: int) -> Opened | None:
+        """Return the cycle that a crash left open, or a new one, or ``None`` where a hook says to stop."""
+        context, pipeline, catalog = self._load(request)
+        parameters = context.config_loader["parameters"]
+        history = History.of(catalog["ledger"].load())
+        _discard_workspaces(history, map(catalog.get, pipeline.inputs()))
+        if history.open_cycle:
+            self._warn_of_changes(history.open_cycle, node_parameters(pipeline, parameters))
+            return history.open_cycle
+        params = LoopParams.of(parameters)
+        if reasons := self._hook_manager.hook.repeat_run(history=history, params=params, started=started):
+            Console().print(render(summarise(history), catalog["blessed"].load()))
+            Console().print(f"No further cycle: {'; '.join(reasons)}", markup=False, soft_wrap=True)
+            return None
+        datasets = versioned_datasets(pipeline, catalog)
+        if not catalog["mix"].exists():
+            run_id = next_run_id(datasets.values(), history.run_ids)
+            super().run(**_like(request, pipeline_names=["seed"], run_id=run_id))
+        run_id = next_run_id(datasets.values(), history.run_ids)
+        opened = Opened(
+            cycle=history.next_cycle,
+            run_id=run_id,
+            pins=pin(pipeline, datasets, run_id),
+            params=node_parameters(pipeline, parameters),
+            code=code_version(self._project_path),
+            at=_now(),
+        )
+        catalog["ledger"].save(opened.model_dump(mode="json"))
+        return opened
+
+    def _run_cycle(self, opened: Opened, request: dict[str, Any]) -> dict[str, Any]:
+        """Run the cycle, or what of it is missing, and close it."""
+        logger.info("Cycle %d, version %s", opened.cycle, opened.run_id)
+        start = time.monotonic()
+        resumable = _like(
+            request,
+            pipeline_names=["cycle"],
+            run_id=opened.run_id,
+            load_versions=opened.pins,
+            only_missing_outputs=True,
+            runtime_params=merge_parameters(request.get("runtime_params") or {}, opened.params),
+        )
+        try:
+            outputs = super().run(**resumable)
+        except Exception:
+            logger.error("Cycle %d stays open; the same command goes on with it", opened.cycle)
+            raise
+        _, _, catalog = self._load(request)
+        closed = Closed(
+            cycle=opened.cycle,
+            run_id=opened.run_id,
+            seconds=round(time.monotonic() - start, 3),
+            at=_now(),
+            record=catalog.load("cycle_record", version=opened.run_id),
+        )
+        catalog["ledger"].save(closed.model_dump(mode="json"))
+        return outputs
+
+    def _load(self, request: dict[str, Any]) -> tuple[KedroContext, Pipeline, CatalogProtocol]:
+        """Return the context, the cycle, and a catalog of latest versions, as the command asks for them."""
+        pipelines.set_requested(["cycle"])
+        context = self.load_context(request.get("runtime_params"))
+        context._pipelines_to_validate = ["cycle"]
+        return context, pipelines["cycle"], context._get_catalog()
+
+    def _warn_of_changes(self, opened: Opened, params: dict[str, Any]) -> None:
+        if changed := changes(opened.params, params):
+            logger.warning(
+                "Cycle %d goes on with the parameters that it was opened with; the next one gets the new %s",
+                opened.cycle,
+                ", ".join(changed),
+            )
+        if opened.code != (code := code_version(self._project_path)):
+            logger.warning("Cycle %d was opened by code %s and goes on with %s", opened.cycle, opened.code, code)
+
+
+def _is_whole_cycle(request: dict[str, Any]) -> bool:
+    """Whether the request is for the loop: not another pipeline, a slice, or versions chosen by hand."""
+    names = request.get("pipeline_names") or ["__default__"]
+    return names in (["cycle"], ["__default__"]) and not any(map(request.get, (*_SLICES, *_FIXES_VERSIONS)))
+
+
+def _like(request: dict[str, Any], **changed: Any) -> dict[str, Any]:
+    return request | {"only_missing_outputs": False} | changed
+
+
+def _discard_workspaces(history: History, datasets: Iterable[AbstractDataset | None]) -> None:
+    """Delete the scratch of closed cycles, also of one that was closed right before a crash."""
+    workspaces = [dataset for dataset in datasets if isinstance(dataset, WorkspaceDataset)]
+    for run in history.runs:
+        for closed in run.closed:
+            for workspace in workspaces:
+                workspace.discard(closed.run_id)
+
+
+@contextmanager
+def _clean_exit() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the process without a traceback: the ledger knows how to go on."""
+
+    def terminate(number: int, frame: FrameType | None) -> NoReturn:
+        raise _TerminatedError
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if in_main_thread:
+        before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        number = signal.SIGTERM if isinstance(interrupt, _TerminatedError) else signal.SIGINT
+        Console(stderr=True).print(f"Stopped by {number.name}; run the same command to go on.", soft_wrap=True)
+        raise SystemExit(128 + number) from None
+    finally:
+        if in_main_thread:
+            signal.signal(signal.SIGTERM, before)
+
+
+class _TerminatedError(KeyboardInterrupt):
+    """SIGTERM arrived."""
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,17 @@
+"""Settings of the Kedro project."""
+
+import warnings
+
+from leagents_kedro.hooks import BudgetHooks, GateHooks, ParameterHooks, StopFileHooks
+from leagents_kedro.session import CycleSession
+
+# Kedro 1.7 calls OmegaConf 2.4 by an old name in every command; there is nothing a user can do about it.
+warnings.filterwarnings("ignore", "register_new_resolver", UserWarning)
+
+SESSION_CLASS = CycleSession
+HOOKS = (ParameterHooks(), GateHooks(), BudgetHooks(), StopFileHooks())
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    "merge_strategy": {"parameters": "soft"},  # an environment names only the parameters that differ
+}

@@ -1,0 +1,1 @@
+"""Environments as LeRobot plug-ins, scripted experts, and the rollout engine."""

@@ -1,0 +1,71 @@
+"""Which tasks a suite has, and the LeRobot environment that runs one of them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from difflib import get_close_matches
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from leagents_kedro.errors import ParameterError
+from leagents_kedro.records import Task
+
+if TYPE_CHECKING:
+    from lerobot.envs.configs import EnvConfig
+
+
+def resolve_suite(environment: str, tasks: Sequence[str]) -> tuple[Task, ...]:
+    """Return the tasks that ``tasks``, names of tasks or groups, stand for; in that order, each once.
+
+    Raises:
+        ParameterError: The environment type, a task, or a group is unknown.
+    """
+    if environment not in ("metaworld", "metaworld_state"):
+        return _tasks_of_environment(environment, tuple(dict.fromkeys(tasks)))
+    from lerobot.envs.metaworld import DIFFICULTY_TO_TASKS, TASK_DESCRIPTIONS
+
+    names = dict.fromkeys(name for task in tasks for name in DIFFICULTY_TO_TASKS.get(task, [task]))
+    for name in names:
+        if name not in TASK_DESCRIPTIONS:
+            known = [*DIFFICULTY_TO_TASKS, *TASK_DESCRIPTIONS]
+            raise ParameterError(_unknown(f"{environment} task or group", name, known))
+    return tuple(Task(name=name, sentence=TASK_DESCRIPTIONS[name]) for name in names)
+
+
+def environment_config(environment: str, task: str | None, options: dict[str, Any]) -> "EnvConfig":
+    """Return LeRobot's configuration of ``task`` (None: the type's default) in an environment of a registered type.
+
+    Raises:
+        ParameterError: The type or an option is unknown, or LeRobot refuses an option's value.
+    """
+    from lerobot.envs.configs import EnvConfig
+    from lerobot.utils.import_utils import register_third_party_plugins
+
+    import leagents_kedro.simulation.metaworld_state  # noqa: F401  (registers its type)
+
+    register_third_party_plugins()
+    choices = EnvConfig.get_known_choices()
+    if environment not in choices:
+        raise ParameterError(_unknown("environment type", environment, choices))
+    config_class = choices[environment]
+    known = [field.name for field in fields(config_class) if field.name != "task"]
+    for option in options:
+        if option not in known:
+            raise ParameterError(_unknown(f"option of environment {environment}", option, known))
+    try:
+        return config_class(**options) if task is None else config_class(task=task, **options)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"environment {environment} refuses options {options}: {error}") from error
+
+
+@cache
+def _tasks_of_environment(environment: str, names: tuple[str, ...]) -> tuple[Task, ...]:
+    from leagents_kedro.simulation.pool import EnvironmentPool
+
+    with EnvironmentPool(environment, {}) as pool:
+        return tuple(Task(name=name, sentence=pool.sentence(name)) for name in names)
+
+
+def _unknown(what: str, name: str, choices: Iterable[str]) -> str:
+    similar = get_close_matches(name, choices, n=3)
+    hint = f"did you mean {' or '.join(similar)}?" if similar else f"expected one of {', '.join(sorted(choices))}"
+    return f"unknown {what} {name!r}: {hint}"

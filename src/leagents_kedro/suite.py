@@ -1,0 +1,15 @@
+"""The suite parameter that every stage shares: which simulator, which tasks."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from leagents_kedro.records import Record
+
+
+class SuiteParams(Record):
+    """A LeRobot environment type with options of its configuration, and tasks or groups of tasks of it."""
+
+    environment: str
+    tasks: Annotated[tuple[str, ...], Field(min_length=1)]
+    options: dict[str, Any]

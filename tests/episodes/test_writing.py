@@ -1,0 +1,361 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from leagents_kedro.episodes.checks import check_dataset
+from leagents_kedro.episodes.columns import INDEX_COLUMNS, numeric_features, read_columns
+from leagents_kedro.episodes.shards import Episode, Shards
+from leagents_kedro.episodes.writing import append_datasets, import_dataset, write_episodes
+from leagents_kedro.errors import DatasetError
+
+QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
+
+
+def written_by_lerobot(root: Path, episodes: list[Episode], features: dict) -> Shards:
+    from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+    dataset = LeRobotDataset.create("local/reference", 10, features, root=root, robot_type="sim")
+    for episode in episodes:
+        for frame in range(len(episode.columns["action"])):
+            dataset.add_frame({key: column[frame] for key, column in episode.columns.items()} | {"task": episode.sentence})
+        dataset.save_episode()
+    dataset.finalize()
+    return Shards(root)
+
+
+def statistics_of(shards: Shards) -> dict:
+    return json.loads((shards.root / "meta" / "stats.json").read_text())
+
+
+def inodes(root: Path, pattern: str) -> set[int]:
+    return {file.stat().st_ino for file in root.glob(pattern)}
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(root)): file.read_bytes() for file in root.rglob("*") if file.is_file()}
+
+
+def items_of(shards: Shards) -> list[dict]:
+    dataset = shards.lerobot()
+    return [dataset[frame] for frame in range(len(dataset))]
+
+
+def assert_concatenated(shards: Shards, sources: list[Shards]) -> None:
+    """Every frame is the one of its source, under indices that count on."""
+    items = items_of(shards)
+    expected = [(source, item) for source in range(len(sources)) for item in items_of(sources[source])]
+    assert len(items) == len(expected) == shards.total_frames
+    first_episode = np.cumsum([0, *(source.total_episodes for source in sources)])
+    for index, (item, (source, original)) in enumerate(zip(items, expected, strict=True)):
+        assert item["index"] == index
+        assert item["episode_index"] == original["episode_index"] + first_episode[source]
+        assert item["task"] == original["task"]
+        for key in set(original) - {"index", "episode_index", "task_index", "task"}:
+            assert torch.equal(item[key], original[key]), key
+
+
+def assert_exact_statistics(shards: Shards) -> None:
+    statistics = statistics_of(shards)
+    for key, values in read_columns(shards.data_files, numeric_features(shards.features)).items():
+        rows = values.reshape(-1, values.shape[-1] if values.ndim > 1 else 1).astype(np.float64)
+        kept = statistics[key]
+        assert kept["count"] == [shards.total_frames]
+        np.testing.assert_array_equal(kept["min"], rows.min(axis=0))
+        np.testing.assert_array_equal(kept["max"], rows.max(axis=0))
+        np.testing.assert_allclose(kept["mean"], rows.mean(axis=0), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(kept["std"], rows.std(axis=0), rtol=1e-9, atol=1e-12)
+        for name, quantile in QUANTILES.items():
+            np.testing.assert_allclose(kept[name], np.quantile(rows, quantile, axis=0), rtol=1e-6, atol=1e-9)
+
+
+@pytest.fixture
+def both_writers(random_episodes, every_kind, tmp_path) -> tuple[Shards, Shards]:
+    episodes = random_episodes(1, every_kind, (5, 7, 2, 9, 6, 3, 4, 8, 2, 5, 6), ("pick up the cup", "Öffne die Tür"))
+    write_episodes(tmp_path / "ours", episodes, every_kind, 10, "sim")
+    return Shards(tmp_path / "ours"), written_by_lerobot(tmp_path / "theirs", episodes, every_kind)
+
+
+def test_info_and_tasks_are_those_of_lerobots_writer(both_writers):
+    ours, theirs = both_writers
+    assert ours.info == theirs.info
+    assert list(ours.info["features"]) == list(theirs.info["features"])
+    read = [pq.read_table(shards.root / "meta" / "tasks.parquet") for shards in both_writers]
+    assert read[0].to_pandas().equals(read[1].to_pandas())
+    assert contents(ours.root).keys() == contents(theirs.root).keys()
+
+
+def test_frames_are_those_of_lerobots_writer(both_writers):
+    read = [pq.ParquetFile(shards.data_files[0]) for shards in both_writers]
+    assert read[0].schema_arrow.equals(read[1].schema_arrow)
+    described = [json.loads(file.schema_arrow.metadata[b"huggingface"])["info"]["features"] for file in read]
+    assert described[0] == described[1]
+    assert read[0].num_row_groups == read[1].num_row_groups == 11, "one row group an episode"
+    assert read[0].read().equals(read[1].read())
+
+
+def test_episodes_are_those_of_lerobots_writer_with_exact_quantiles(both_writers):
+    ours, theirs = (shards.episode_table() for shards in both_writers)
+    assert ours.schema.equals(theirs.schema)
+    for name in ours.column_names:
+        for own, reference in zip(ours[name].to_pylist(), theirs[name].to_pylist(), strict=True):
+            match name.split("/")[-1]:
+                case "min" | "max" | "mean" | "std" as kind:
+                    np.testing.assert_allclose(own, reference, rtol=1e-3, atol=1e-2 if kind == "std" else 1e-6)
+                case quantile if quantile in QUANTILES:
+                    assert len(own) == len(reference)
+                case _:
+                    assert own == reference, name
+
+
+def test_statistics_are_those_of_lerobots_writer_with_exact_quantiles(both_writers):
+    assert_exact_statistics(both_writers[0])
+    ours, theirs = (statistics_of(shards) for shards in both_writers)
+    assert ours.keys() == theirs.keys()
+    for key, reference in theirs.items():
+        assert ours[key].keys() == reference.keys()
+        for name, value in reference.items():
+            assert np.shape(ours[key][name]) == np.shape(value), (key, name)
+            if name not in QUANTILES:
+                np.testing.assert_allclose(ours[key][name], value, rtol=1e-3, atol=1e-4)
+
+
+def test_lerobot_opens_what_was_written(make_shards, every_kind, random_episodes):
+    shards = make_shards("mix", features=every_kind)
+    assert check_dataset(shards.root) == shards
+    episodes = random_episodes(sum(b"mix"), every_kind, (5, 7, 2, 9), ("pick up the cup", "Öffne die Tür"))
+    items = items_of(shards)
+    for key in every_kind:
+        written = np.concatenate([episode.columns[key] for episode in episodes])
+        read = np.stack([item[key].numpy() for item in items])
+        np.testing.assert_array_equal(read, written.reshape(read.shape).astype(read.dtype))
+    assert [item["task"] for item in items] == [each.sentence for each in episodes for _ in each.columns["action"]]
+
+
+def test_an_episode_of_one_frame_is_written(make_shards):
+    shards = make_shards("mix", lengths=[1, 3])
+    assert len(items_of(shards)) == 4
+
+
+def test_videos_are_written_by_lerobot_and_numbers_get_exact_statistics(make_shards, video):
+    shards = make_shards("film", lengths=[3, 4], features=video)
+    check_dataset(shards.root)
+    assert items_of(shards)[0]["observation.images.top"].shape == (3, 64, 64)
+    assert_exact_statistics(shards)
+    assert np.shape(statistics_of(shards)["observation.images.top"]["q99"]) == (3, 1, 1)
+
+
+def test_images_are_written_and_appended(make_shards, tmp_path):
+    features = {
+        "observation.image": {"dtype": "image", "shape": (16, 16, 3), "names": ["height", "width", "channels"]},
+        "action": {"dtype": "float32", "shape": (2,), "names": None},
+    }
+    a, b = make_shards("a", lengths=[3, 2], features=features), make_shards("b", lengths=[4], features=features)
+    append_datasets(a, [b], tmp_path / "ab")
+    assert_concatenated(check_dataset(tmp_path / "ab"), [a, b])
+    assert_exact_statistics(Shards(tmp_path / "ab"))
+
+
+BROKEN = {
+    "missing column": (lambda columns: columns.pop("action"), "columns should be"),
+    "column too many": (lambda columns: columns.update(extra=columns["action"]), "columns should be"),
+    "shape": (lambda columns: columns.update(action=columns["action"][:, :3]), r"'action' should have shape \(frames, 4\)"),
+    "dtype": (lambda columns: columns.update({"next.success": columns["next.reward"]}), "'next.success' should have"),
+    "lengths": (lambda columns: columns.update(action=columns["action"][:2]), r"one number of frames, .* got \[2, 5\]"),
+    "no frames": (lambda columns: columns.update({key: value[:0] for key, value in columns.items()}), "at least 1"),
+    "not finite": (lambda columns: columns["action"].put(3, np.nan), "'action' has values that are not finite"),
+}
+
+
+@pytest.mark.parametrize(("damage", "expected"), BROKEN.values(), ids=BROKEN)
+def test_an_episode_that_does_not_fit_is_named_and_nothing_is_written(
+    random_episodes, state, tmp_path, damage: Callable, expected: str
+):
+    episodes = random_episodes(0, state, (4, 5), ("reach",))
+    damage(episodes[1].columns)
+    with pytest.raises(DatasetError, match=r"episode 1 \('reach'\)" + f".*{expected}"):
+        write_episodes(tmp_path / "mix", episodes, state, 10, None)
+    assert not (tmp_path / "mix").exists()
+
+
+def test_a_dataset_is_written_once(make_shards, state, random_episodes):
+    root = make_shards("mix").root
+    with pytest.raises(DatasetError, match="exists"):
+        write_episodes(root, random_episodes(0, state, (4,), ("reach",)), state, 10, None)
+    with pytest.raises(DatasetError, match="at least one episode"):
+        write_episodes(root.with_name("empty"), [], state, 10, None)
+
+
+def test_appending_links_the_old_and_leaves_it_as_it_was(make_shards, every_kind, tmp_path):
+    base, addition = make_shards("base", features=every_kind), make_shards("new", (4, 6), ["wave"], every_kind)
+    before = contents(base.root)
+    append_datasets(base, [addition], tmp_path / "both")
+    assert contents(base.root) == before
+    for pattern in ("data/*/*", "meta/episodes/*/*"):
+        old, new = inodes(base.root, pattern), inodes(tmp_path / "both", pattern)
+        assert old < new
+        assert len(new - old) == 1
+
+
+def test_every_appended_frame_is_that_of_its_source(make_shards, every_kind, tmp_path):
+    base = make_shards("base", features=every_kind)
+    additions = [
+        make_shards("second", (4, 6), ["wave", "pick up the cup"], every_kind),
+        make_shards("third", (3,), ["Öffne die Tür"], every_kind),
+    ]
+    append_datasets(base, additions, tmp_path / "all")
+    merged = check_dataset(tmp_path / "all")
+    assert merged.tasks == ("pick up the cup", "Öffne die Tür", "wave")
+    assert merged.info["splits"] == {"train": "0:7"}
+    assert_concatenated(merged, [base, *additions])
+    assert_exact_statistics(merged)
+
+
+def test_an_appended_dataset_is_appended_to_and_appended(make_shards, tmp_path):
+    a, b, c = make_shards("a"), make_shards("b", (3, 4), ["wave"]), make_shards("c", (6,), ["bow", "wave"])
+    append_datasets(a, [b], tmp_path / "ab")
+    ab = Shards(tmp_path / "ab")
+    append_datasets(ab, [c], tmp_path / "ab_c")
+    append_datasets(c, [ab], tmp_path / "c_ab")
+    for merged, sources in ((tmp_path / "ab_c", [a, b, c]), (tmp_path / "c_ab", [c, a, b])):
+        assert_concatenated(check_dataset(merged), sources)
+        assert_exact_statistics(Shards(merged))
+    assert len(Shards(tmp_path / "ab_c").data_files) == 3
+    assert len(Shards(tmp_path / "c_ab").data_files) == 2
+
+
+def test_episode_statistics_follow_the_new_indices(make_shards, tmp_path):
+    base, addition = make_shards("base"), make_shards("new", (4, 6), ["wave", "bow"])
+    append_datasets(base, [addition], tmp_path / "both")
+    merged = Shards(tmp_path / "both")
+    table = merged.episode_table()
+    frames = read_columns(merged.data_files, {key: merged.features[key] for key in INDEX_COLUMNS})
+    for row in table.to_pylist():
+        own = slice(row["dataset_from_index"], row["dataset_to_index"])
+        for key in ("index", "episode_index", "task_index", "timestamp"):
+            assert row[f"stats/{key}/min"] == [frames[key][own].min()]
+            assert row[f"stats/{key}/max"] == [frames[key][own].max()]
+            np.testing.assert_allclose(row[f"stats/{key}/mean"], frames[key][own].mean())
+            assert row[f"stats/{key}/count"] == [row["length"]]
+        path = merged.info["data_path"].format(chunk_index=row["data/chunk_index"], file_index=row["data/file_index"])
+        assert row["episode_index"] in pq.read_table(merged.root / path)["episode_index"].to_pylist()
+    assert table["meta/episodes/file_index"].to_pylist() == [0, 0, 0, 0, 1, 1]
+
+
+def test_videos_are_linked_and_show_the_same_frames(make_shards, video, tmp_path):
+    a, b, c = (make_shards(name, lengths, [name], video) for name, lengths in (("a", (5, 3)), ("b", (4,)), ("c", (3, 2))))
+    append_datasets(a, [b, c], tmp_path / "abc")
+    merged = check_dataset(tmp_path / "abc")
+    videos = "videos/*/*/*.mp4"
+    assert inodes(merged.root, videos) == inodes(a.root, videos) | inodes(b.root, videos) | inodes(c.root, videos)
+    assert_concatenated(merged, [a, b, c])
+    assert_exact_statistics(merged)
+    means = [np.array(statistics_of(each)["observation.images.top"]["mean"]) for each in (a, b, c)]
+    weights = [statistics_of(each)["observation.images.top"]["count"][0] for each in (a, b, c)]
+    np.testing.assert_allclose(
+        statistics_of(merged)["observation.images.top"]["mean"], np.average(means, axis=0, weights=weights)
+    )
+
+
+def test_rollouts_are_appended_to_a_dataset_that_lerobot_wrote(both_writers, make_shards, every_kind, tmp_path):
+    """An older LeRobot kept no quantiles; all files of meta/episodes must have the columns of the first."""
+    _, theirs = both_writers
+    (file,) = theirs.episode_files
+    table = pq.read_table(file)
+    quantiles = [name for name in table.column_names if name.split("/")[-1] in QUANTILES]
+    pq.write_table(table.drop_columns(quantiles), file)
+    ours = make_shards("rollouts", (3, 4), ["wave"], every_kind)
+    append_datasets(theirs, [ours], tmp_path / "grown")
+    append_datasets(ours, [theirs], tmp_path / "turned")
+    assert_concatenated(Shards(tmp_path / "grown"), [theirs, ours])
+    assert_concatenated(Shards(tmp_path / "turned"), [ours, theirs])
+    assert_exact_statistics(Shards(tmp_path / "grown"))
+
+
+def test_a_chunk_that_is_full_is_followed_by_the_next(make_shards, tmp_path):
+    base, addition = make_shards("base"), make_shards("new", (4,), ["wave"])
+    path = base.root / "meta" / "info.json"
+    path.write_text(json.dumps(base.info | {"chunks_size": 1}))
+    append_datasets(Shards(base.root), [addition], tmp_path / "both")
+    assert (tmp_path / "both" / "data" / "chunk-001" / "file-000.parquet").exists()
+    assert_concatenated(check_dataset(tmp_path / "both"), [base, addition])
+
+
+def test_what_does_not_belong_together_is_not_merged(make_shards, state, tmp_path):
+    base = make_shards("base")
+    renamed = state | {"action": state["action"] | {"names": ["a", "b", "c", "d"]}}
+    narrower = state | {"action": state["action"] | {"shape": (3,), "names": None}}
+    fewer = {key: state[key] for key in ("observation.state", "action")}
+    for number, (changes, expected) in enumerate(
+        [
+            ({"fps": 20}, "fps should be 10, got 20"),
+            ({"robot_type": "real"}, "robot_type should be sim, got real"),
+            ({"features": renamed}, r"feature 'action' should be .*'gripper'.* got .*'d'"),
+            ({"features": narrower}, r"feature 'action' should be .*\(4,\).* got .*\(3,\)"),
+            ({"features": fewer}, "feature 'next.reward' should be .* got None"),
+        ]
+    ):
+        with pytest.raises(DatasetError, match=expected):
+            append_datasets(base, [make_shards(f"other{number}", **changes)], tmp_path / "both")
+        assert not (tmp_path / "both").exists()
+
+
+def test_the_same_episodes_are_not_appended_twice(make_shards, tmp_path):
+    base, addition = make_shards("base"), make_shards("new", (4,), ["wave"])
+    copy = Shards(tmp_path / "copy")
+    shutil.copytree(addition.root, copy.root)
+    for additions in ([base], [addition, addition], [addition, copy]):
+        with pytest.raises(DatasetError, match="holds the same frames as"):
+            append_datasets(base, additions, tmp_path / "both")
+    with pytest.raises(DatasetError, match="nothing to append"):
+        append_datasets(base, [], tmp_path / "both")
+    append_datasets(base, [addition], tmp_path / "both")
+    with pytest.raises(DatasetError, match="exists"):
+        append_datasets(base, [addition], tmp_path / "both")
+
+
+def test_an_import_links_frames_and_copies_meta(make_shards, tmp_path):
+    source = make_shards("source")
+    import_dataset(source.root, tmp_path / "imported")
+    assert contents(tmp_path / "imported") == contents(source.root)
+    assert inodes(tmp_path / "imported", "data/*/*") == inodes(source.root, "data/*/*")
+    assert not inodes(tmp_path / "imported", "meta/*.json") & inodes(source.root, "meta/*.json")
+
+
+def test_an_import_from_the_hub_cache_follows_its_links(make_shards, tmp_path):
+    blobs = make_shards("blobs")
+    for file in blobs.root.rglob("*"):
+        if file.is_file():
+            link = tmp_path / "snapshot" / file.relative_to(blobs.root)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(file)
+    import_dataset(tmp_path / "snapshot", tmp_path / "imported")
+    assert not any(file.is_symlink() for file in (tmp_path / "imported").rglob("*"))
+    assert contents(tmp_path / "imported") == contents(blobs.root)
+
+
+def test_files_are_copied_where_they_cannot_be_linked(make_shards, monkeypatch, tmp_path):
+    """Two file systems are not to be had in a test: os.link is made to fail as it does between them."""
+    import errno
+    import os
+
+    def across_devices(*_, **__):
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    source = make_shards("source")
+    monkeypatch.setattr(os, "link", across_devices)
+    import_dataset(source.root, tmp_path / "imported")
+    assert contents(tmp_path / "imported") == contents(source.root)
+
+
+def test_an_incomplete_dataset_is_not_imported(make_shards, tmp_path):
+    source = make_shards("source")
+    (source.root / "meta" / "tasks.parquet").unlink()
+    with pytest.raises(DatasetError, match=r"tasks\.parquet"):
+        import_dataset(source.root, tmp_path / "imported")
+    assert not (tmp_path / "imported").exists()

@@ -1,0 +1,1 @@
+from leagents_kedro.cli import cli  # noqa: F401

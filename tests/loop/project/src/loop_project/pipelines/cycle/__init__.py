@@ -1,0 +1,117 @@
+"""A cycle in which every stage is real and trivial: what it publishes tells what it read."""
+
+import hashlib
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from kedro.pipeline import Node, Pipeline
+from pydantic import BaseModel
+
+from leagents_kedro.datasets.checkpoint import checkpoint_digest
+from leagents_kedro.history import History
+from leagents_kedro.records import Checkpoint, CycleRecord, Decision, Evidence, Plan, Score, Selection
+
+
+class TrainingParams(BaseModel, frozen=True, extra="forbid"):
+    steps: int
+    batch: int
+
+
+class GatingParams(BaseModel, frozen=True, extra="forbid"):
+    verdicts: tuple[str, ...]
+
+
+def propose(ledger: list[dict[str, Any]], blessed: Checkpoint | None, training: TrainingParams) -> Plan:
+    history = History.of(ledger)
+    return Plan(
+        cycle=history.next_cycle,
+        run=history.next_run,
+        rung=sum(record.decision.verdict == "escalate" for record in history.cycles),
+        initial="scratch",
+        training_steps=training.steps,
+        reason=f"blessed is {blessed.digest if blessed else None}",
+    )
+
+
+def train(mix: Selection, plan: Plan, head: Checkpoint | None, workspace: Path, training: TrainingParams) -> Checkpoint:
+    with Path("data/trainings").open("a") as journal:
+        journal.write(f"{plan.cycle}\n")
+    print("training", flush=True)
+    time.sleep(float(os.environ.get("PAUSE_IN_TRAIN", "0")))
+    folder = workspace / "pretrained_model"
+    folder.mkdir(exist_ok=True)
+    for name in ("policy_preprocessor.json", "policy_postprocessor.json"):
+        (folder / name).write_text('{"steps": []}')
+    (folder / "config.json").write_text(f"{mix.episodes} {head.digest if head else None} {training.steps}")
+    (folder / "model.safetensors").write_bytes(hashlib.sha256(plan.model_dump_json().encode()).digest())
+    return Checkpoint(
+        path=workspace, policy_type="act", rung=plan.rung, step=training.steps, digest=checkpoint_digest(folder)
+    )
+
+
+def decide(candidate: Checkpoint, plan: Plan, gating: GatingParams) -> Decision:
+    if os.environ.get("FAIL_IN_DECIDE"):
+        raise RuntimeError("decide was told to fail")
+    verdict = dict(enumerate(gating.verdicts, start=1)).get(plan.cycle, "iterate")
+    score = Score(successes=1, episodes=2, low=0.1, high=0.9)
+    evidence = Evidence(candidate=score, blessed=None, comparison=None, minimum_detectable_effect=None, task_scores={})
+    return Decision(verdict=verdict, reason=f"scripted [{plan.cycle}]", evidence=evidence)
+
+
+def publish(decision: Decision, candidate: Checkpoint, blessed: Checkpoint | None) -> Checkpoint | None:
+    return candidate if decision.verdict == "promote" else blessed
+
+
+def merge(mix: Selection, plan: Plan) -> Selection:
+    return Selection(episodes=mix.episodes | {f"cycle {plan.cycle}": (plan.cycle,)})
+
+
+def write_page(decision: Decision) -> str:
+    return f"# {decision.verdict}\n"
+
+
+def record(
+    plan: Plan,
+    mix: Selection,
+    next_mix: Selection,
+    candidate: Checkpoint,
+    blessed: Checkpoint | None,
+    decision: Decision,
+) -> CycleRecord:
+    return CycleRecord(
+        plan=plan,
+        decision=decision,
+        candidate_digest=candidate.digest,
+        blessed_digest=blessed.digest if blessed else None,
+        mix_episodes=len(mix.indices),
+        selected_episodes=len(mix.indices),
+        evaluated_episodes=0,
+        new_episodes=len(next_mix.indices) - len(mix.indices),
+    )
+
+
+def create_pipeline() -> Pipeline:
+    return Pipeline(
+        [
+            Node(func=propose, inputs=["ledger", "blessed", "params:training"], outputs="plan", name="propose"),
+            Node(
+                func=train,
+                inputs=["mix", "plan", "head", "training_workspace", "params:training"],
+                outputs="candidate",
+                name="train",
+                tags="heavy",
+            ),
+            Node(func=decide, inputs=["candidate", "plan", "params:gating"], outputs="decision", name="decide"),
+            Node(func=publish, inputs=["decision", "candidate", "blessed"], outputs="next_blessed", name="publish"),
+            Node(func=merge, inputs=["mix", "plan"], outputs="next_mix", name="merge"),
+            Node(func=write_page, inputs="decision", outputs="page", name="write_page"),
+            Node(
+                func=record,
+                inputs=["plan", "mix", "next_mix", "candidate", "blessed", "decision"],
+                outputs="cycle_record",
+                name="record",
+            ),
+        ]
+    )

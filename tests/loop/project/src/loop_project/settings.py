@@ -1,0 +1,5 @@
+from leagents_kedro.settings import CONFIG_LOADER_ARGS, HOOKS, SESSION_CLASS  # noqa: F401
+from loop_project.events import EventHooks
+
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro_viz", "kedro-viz", "kedro-telemetry")
+HOOKS = (*HOOKS, EventHooks())

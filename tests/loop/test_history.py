@@ -1,0 +1,76 @@
+import pytest
+
+from leagents_kedro.errors import LedgerError
+from leagents_kedro.history import History
+
+SCORE = {"successes": 1, "episodes": 2, "low": 0.1, "high": 0.9}
+EVIDENCE = {
+    "candidate": SCORE,
+    "blessed": None,
+    "comparison": None,
+    "minimum_detectable_effect": None,
+    "task_scores": {},
+}
+
+
+def opened(cycle, run_id=None):
+    row = {"event": "opened", "cycle": cycle, "run_id": run_id or f"id-{cycle}"}
+    return row | {"pins": {}, "params": {}, "code": None, "at": "2026-01-01T00:00:00+00:00"}
+
+
+def closed(cycle, verdict="iterate"):
+    record = {
+        "plan": {"cycle": cycle, "run": 1, "rung": 0, "initial": "scratch", "training_steps": 1, "reason": ""},
+        "decision": {"verdict": verdict, "reason": "", "evidence": EVIDENCE},
+        "candidate_digest": "a",
+        "blessed_digest": None,
+        "mix_episodes": 1,
+        "selected_episodes": 1,
+        "evaluated_episodes": 2,
+        "new_episodes": 0,
+    }
+    row = {"event": "closed", "cycle": cycle, "run_id": f"id-{cycle}", "seconds": 1.0, "record": record}
+    return row | {"at": "2026-01-01T00:00:00+00:00"}
+
+
+def cycles(*verdicts):
+    return [row for cycle, verdict in enumerate(verdicts, 1) for row in (opened(cycle), closed(cycle, verdict))]
+
+
+def test_no_rows_are_an_empty_past():
+    history = History.of([])
+    assert (history.runs, history.cycles, history.open_cycle) == ((), (), None)
+    assert (history.next_cycle, history.next_run) == (1, 1)
+
+
+def test_stop_and_escalate_end_a_run_and_cycle_numbers_go_on():
+    history = History.of(cycles("iterate", "escalate", "rollback", "promote", "stop"))
+    assert [[closed.cycle for closed in run.closed] for run in history.runs] == [[1, 2], [3, 4, 5]]
+    assert all(run.ended for run in history.runs)
+    assert (history.next_cycle, history.next_run, history.current_run.cycles) == (6, 3, ())
+
+
+def test_the_next_cycle_is_the_open_one():
+    before, during = History.of(cycles("iterate")), History.of([*cycles("iterate"), opened(2)])
+    assert during.open_cycle is not None
+    assert (during.next_cycle, during.next_run) == (before.next_cycle, before.next_run) == (2, 1)
+    assert during.cycles == before.cycles
+    assert during.run_ids == ("id-1", "id-2")
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([closed(1)], "Row 1"),
+        ([opened(1), opened(2)], "expected 'closed' of cycle 1"),
+        ([opened(2)], "expected 'opened' of cycle 1"),
+        ([*cycles("stop"), closed(1)], "expected 'opened' of cycle 2"),
+        ([opened(1, "other"), closed(1)], "(other)"),
+        ([{"event": "paused"}], "Row 1 of the ledger is malformed"),
+        ([opened(1) | {"cycle": "one"}], "cycle"),
+    ],
+)
+def test_rows_out_of_order_or_malformed_are_named(rows, message):
+    with pytest.raises(LedgerError) as error:
+        History.of(rows)
+    assert message in str(error.value)

@@ -1,0 +1,74 @@
+import re
+
+import pytest
+
+
+def test_escalation_hands_over_once_and_the_next_command_goes_on(project):
+    project.configure("{gating: {verdicts: [escalate]}, loop: {max_cycles: 1}}")
+    first = project.kedro("run")
+    assert "cycle 1 said escalate: scripted [1]" in first.output
+    assert len(project.rows) == 2
+    second = project.kedro("run")
+    assert "run 2 has its 1 cycles" in second.output
+    plans = [row["record"]["plan"] for row in project.rows[1::2]]
+    assert [(plan["cycle"], plan["run"], plan["rung"]) for plan in plans] == [(1, 1, 0), (2, 2, 1)]
+
+
+def test_climbing_goes_on_by_itself(project):
+    project.configure("gating: {verdicts: [escalate]}")
+    project.kedro("run", "--params=loop.on_escalate=climb")
+    assert [row["record"]["plan"]["run"] for row in project.rows[1::2]] == [1, 2, 2]
+
+
+def test_stop_ends_the_loop_until_told_otherwise(project):
+    project.configure("gating: {verdicts: [stop, stop]}")
+    for _ in range(2):
+        ended = project.kedro("run")
+        assert ended.code == 0
+        assert "--params=loop.after_stop=continue" in ended.output
+        assert len(project.rows) == 2
+    again = project.kedro("run", "--params=loop.after_stop=continue")
+    assert "cycle 2 said stop" in again.output
+    assert len(project.rows) == 4
+
+
+def test_hours_are_counted_from_the_ledger(project):
+    project.kedro("run", "--params=loop.max_cycles=1")
+    ledger = project.path / "data/ledger.jsonl"
+    ledger.write_text(re.sub(r'"seconds": [0-9.]+', '"seconds": 3600', ledger.read_text()))
+    ended = project.kedro("run", "--params=loop.max_wall_hours=1")
+    assert "run 1 took 1.00 h (loop.max_wall_hours=1.0)" in ended.output
+    assert len(project.rows) == 2
+
+
+def test_a_stop_file_ends_the_loop_before_the_next_cycle(project):
+    stop = project.path / "data/STOP"
+    stop.parent.mkdir()
+    stop.touch()
+    ended = project.kedro("run")
+    assert ended.code == 0
+    assert f"delete {stop}" in ended.output.replace("\n", "")
+    assert not (project.path / "data/mix.json").exists()
+    stop.unlink()
+    project.kedro("run")
+    assert len(project.rows) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--params=trainng.steps=1"], "There is no parameter 'trainng'"),
+        (["--params=trainng.steps=1"], "Did you mean 'training'?"),
+        (["--params=loop.max_cycels=1"], "loop.max_cycels"),
+        (["--params=loop.max_cycles=0"], "loop.max_cycles"),
+        (["--pipelines=seed", "--params=loop.run_sed=1"], "loop.run_sed"),
+        (["--params=training.stepz=1"], "stepz"),
+        (["--env=fats"], "Did you mean 'fast'?"),
+        (["--env=fats"], "base, fast, local"),
+    ],
+)
+def test_what_does_not_exist_is_named_before_anything_runs(project, arguments, message):
+    ended = project.kedro("run", *arguments)
+    assert ended.code == 1
+    assert message in ended.output
+    assert not (project.path / "data").exists()

@@ -1,0 +1,152 @@
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from leagents_kedro.errors import CheckpointError, ParameterError, TrainingError
+from leagents_kedro.policies.actor import Actor
+from leagents_kedro.policies.training import checkpoint_step, train
+
+
+EPISODES = [0, 1, 3]
+
+
+def silent(step: int, steps: int, loss: float) -> None:
+    pass
+
+
+def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    return load_file(checkpoint / "pretrained_model" / "model.safetensors")
+
+
+def normalizer(checkpoint: Path) -> dict[str, torch.Tensor]:
+    (path,) = (checkpoint / "pretrained_model").glob("policy_preprocessor*normalizer*.safetensors")
+    return load_file(path)
+
+
+def predictions(checkpoint: Path) -> torch.Tensor:
+    from lerobot.policies.act.modeling_act import ACTPolicy
+
+    generator = torch.Generator().manual_seed(0)
+    batch = {
+        "observation.state": torch.randn(32, 4, generator=generator),
+        "observation.environment_state": torch.randn(32, 6, generator=generator),
+    }
+    return ACTPolicy.from_pretrained(checkpoint / "pretrained_model").predict_action_chunk(batch)
+
+
+def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
+    return left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
+
+
+def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(shards, rung, settings, tmp_path):
+    undisturbed = train(shards, EPISODES, rung, settings, None, tmp_path / "undisturbed", silent)
+
+    class Killed(Exception):
+        pass
+
+    def killed_after_nine_steps(step: int, steps: int, loss: float) -> None:
+        if step == 8:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(shards, EPISODES, rung, settings, None, tmp_path / "killed", killed_after_nine_steps)
+    done = []
+    resumed = train(shards, EPISODES, rung, settings, None, tmp_path / "killed", lambda step, *_: done.append(step))
+
+    assert done[0] > 4, "steps before the last checkpoint are not repeated"
+    assert checkpoint_step(resumed) == rung.steps
+    assert same(weights(resumed), weights(undisturbed))
+
+
+def test_training_is_what_lerobot_train_does(shards, rung, settings, tmp_path):
+    # LeRobot's loader draws from torch's generator once an epoch, so the dropout masks of the two would differ.
+    rung = rung.model_copy(update={"options": rung.options | {"dropout": 0.0, "use_vae": False}})
+    from lerobot.configs.default import DatasetConfig
+    from lerobot.configs.train import TrainPipelineConfig
+    from lerobot.policies.factory import make_policy_config
+    from lerobot.scripts.lerobot_train import train as lerobot_train
+
+    ours = train(shards, EPISODES, rung, settings, None, tmp_path / "ours", silent)
+    config = TrainPipelineConfig(
+        dataset=DatasetConfig(repo_id="local/mix", root=str(shards.root), episodes=EPISODES),
+        policy=make_policy_config("act", device="cpu", push_to_hub=False, **rung.options),
+        output_dir=tmp_path / "theirs",
+        seed=settings.seed,
+        num_workers=0,
+        batch_size=settings.batch_size,
+        steps=rung.steps,
+        env_eval_freq=0,
+    )
+    lerobot_train(config)
+    theirs = tmp_path / "theirs" / "checkpoints" / "last"
+    # Weights without effect on the output (the attention's key bias) have only rounding errors for gradients.
+    torch.testing.assert_close(predictions(ours), predictions(theirs), rtol=1e-3, atol=1e-4)
+    assert same(normalizer(ours), normalizer(theirs))
+
+
+def test_the_checkpoint_has_lerobots_layout(shards, rung, settings, tmp_path):
+    checkpoint = train(shards, EPISODES, rung, settings, None, tmp_path, silent)
+    names = {path.name for path in (checkpoint / "pretrained_model").iterdir()}
+    assert {"config.json", "model.safetensors", "train_config.json", "policy_preprocessor.json"} <= names
+    assert {"training_step.json", "optimizer_state.safetensors"} <= {
+        path.name for path in (checkpoint / "training_state").iterdir()
+    }
+    assert "tmp" not in (checkpoint / "pretrained_model" / "config.json").read_text()
+    actor = Actor.load(checkpoint)
+    assert actor.chunked
+
+
+@pytest.mark.parametrize(("normalization", "kept"), [("keep", True), ("refresh", False)])
+def test_continuing_keeps_or_refreshes_the_statistics(shards, shards_of, rung, settings, tmp_path, normalization, kept):
+    first = train(shards, EPISODES, rung, settings, None, tmp_path / "first", silent)
+    grown = shards_of(tmp_path / "grown", [9, 9, 9, 9], scale=3.0)
+    continuing = settings.model_copy(update={"normalization": normalization})
+    second = train(grown, EPISODES, rung, continuing, first / "pretrained_model", tmp_path / "second", silent)
+    assert same(normalizer(first), normalizer(second)) is kept
+    assert not same(weights(first), weights(second))
+
+
+def test_data_order_is_lerobots(shards, rung, settings):
+    from lerobot.datasets.sampler import EpisodeAwareSampler
+
+    from leagents_kedro.policies.training import sampler_generator
+
+    lengths = torch.as_tensor(shards.index.length[EPISODES]).tolist()
+    ends = torch.tensor(lengths).cumsum(0).tolist()
+    sampler = EpisodeAwareSampler(
+        [end - length for end, length in zip(ends, lengths, strict=True)], ends, shuffle=True, seed=settings.seed
+    )
+    for epoch in range(2):
+        order = torch.randperm(sum(lengths), generator=sampler_generator(settings.seed, epoch))
+        assert order.tolist() == list(islice(sampler, sum(lengths)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"policy_type": "actt"}, "unknown policy_type 'actt'"),
+        ({"options": {"chunk_sise": 4}}, "no option chunk_sise"),
+        ({"options": {"chunk_size": "four"}}, "not valid"),
+        ({"options": {"chunk_size": 4, "n_action_steps": 8}}, "not valid"),
+        ({"pretrained_path": "someone/policy"}, "needs a pretrained_revision"),
+    ],
+)
+def test_a_rung_that_cannot_be_trained_is_named(shards, rung, settings, tmp_path, changes, expected):
+    with pytest.raises(ParameterError, match=expected):
+        train(shards, EPISODES, rung.model_copy(update=changes), settings, None, tmp_path, silent)
+
+
+def test_weights_of_another_shape_are_refused(shards, rung, settings, tmp_path):
+    first = train(shards, EPISODES, rung, settings, None, tmp_path / "first", silent)
+    wider = rung.model_copy(update={"options": rung.options | {"dim_model": 32}})
+    with pytest.raises(CheckpointError, match="do not fit"):
+        train(shards, EPISODES, wider, settings, first / "pretrained_model", tmp_path / "second", silent)
+
+
+def test_an_exploding_loss_stops_training(shards, rung, settings, tmp_path):
+    exploding = rung.model_copy(update={"options": rung.options | {"optimizer_lr": 1e30}})
+    with pytest.raises(TrainingError, match="lower the learning rate"):
+        train(shards, EPISODES, exploding, settings, None, tmp_path, silent)

@@ -1,0 +1,73 @@
+"""Environments are made once a task and slot, and all are closed."""
+
+import pytest
+
+from leagents_kedro.errors import ParameterError
+from leagents_kedro.simulation.pool import EnvironmentPool
+
+
+def test_environments_are_used_again_by_their_task_alone() -> None:
+    with EnvironmentPool("metaworld_state", {}) as pool:
+        reach = pool.acquire("reach-v3")
+        another = pool.acquire("reach-v3")
+        assert another is not reach
+        pool.release("reach-v3", reach)
+        assert pool.acquire("push-v3") is not reach
+        assert pool.acquire("reach-v3") is reach
+
+
+def test_all_environments_are_closed_also_those_in_use() -> None:
+    with EnvironmentPool("metaworld_state", {}) as pool:
+        envs = [pool.acquire("reach-v3"), pool.acquire("reach-v3")]
+        for env in envs:
+            env.reset(seed=0)
+        pool.release("reach-v3", envs[0])
+    assert not any("_simulation" in vars(env) for env in envs)
+
+
+def test_idle_environments_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("leagents_kedro.simulation.pool._IDLE_ENVIRONMENTS", 1)
+    with EnvironmentPool("metaworld_state", {}) as pool:
+        reach, push = pool.acquire("reach-v3"), pool.acquire("push-v3")
+        pool.release("reach-v3", reach)
+        pool.release("push-v3", push)
+        assert pool.acquire("push-v3") is push
+        assert pool.acquire("reach-v3") is not reach
+
+
+def test_features_are_those_of_a_dataset() -> None:
+    pool = EnvironmentPool("metaworld_state", {})
+    shapes = {key: (feature["dtype"], feature["shape"]) for key, feature in pool.features.items()}
+    assert shapes == {
+        "observation.state": ("float32", (4,)),
+        "observation.environment_state": ("float32", (89,)),
+        "action": ("float32", (4,)),
+        "next.reward": ("float32", (1,)),
+        "next.success": ("bool", (1,)),
+        "next.done": ("bool", (1,)),
+    }
+    assert pool.fps == 80
+
+
+def test_cameras_are_video_features() -> None:
+    options = {"obs_type": "pixels_agent_pos", "observation_height": 96, "observation_width": 96}
+    pool = EnvironmentPool("pusht", options)
+    assert pool.features["observation.image"] == {
+        "dtype": "video",
+        "shape": (96, 96, 3),
+        "names": ["height", "width", "channels"],
+    }
+    assert pool.fps == 10
+
+
+@pytest.mark.parametrize(
+    ("environment", "task", "message"),
+    [
+        ("metaworld_state", "very_hard", "stands for 5 tasks"),
+        ("metaworld_state", "push-v2", "did you mean push-v3"),
+        ("aloha", "AlohaInsertion-v0", "gym_aloha"),
+    ],
+)
+def test_a_task_that_cannot_be_made_is_refused(environment: str, task: str, message: str) -> None:
+    with EnvironmentPool(environment, {}) as pool, pytest.raises(ParameterError, match=message):
+        pool.acquire(task)
