@@ -16,6 +16,7 @@ STATE = {
 EVERY_KIND = STATE | {
     "pose": {"dtype": "float64", "shape": (2, 3), "names": None},
     "counts": {"dtype": "int32", "shape": (2,), "names": None},
+    "action.scale": {"dtype": "float32", "shape": (1,), "names": None},
 }
 VIDEO = {
     "observation.state": STATE["observation.state"],
@@ -33,7 +34,9 @@ def random_episode(rng: np.random.Generator, features: dict, sentence: str, fram
         match feature["dtype"]:
             case "video" | "image":
                 shade = rng.integers(0, 200)
-                columns[key] = np.broadcast_to(np.arange(frames)[:, None, None, None] * 5 + shade, shape).astype(np.uint8)
+                columns[key] = np.broadcast_to(np.arange(frames)[:, None, None, None] * 5 + shade, shape).astype(
+                    np.uint8
+                )
             case "bool":
                 columns[key] = np.arange(frames).reshape(shape) == frames - 1
             case dtype if dtype.startswith("int"):

@@ -29,7 +29,10 @@ DAMAGES = {
     "no episode footer": (lambda root: truncate(next(root.glob("meta/episodes/*/*"))), "never finalized"),
     "no tasks": (lambda root: (root / "meta" / "tasks.parquet").unlink(), "tasks.parquet"),
     "no statistics": (lambda root: (root / "meta" / "stats.json").unlink(), "recompute_stats"),
-    "episodes lost": (lambda root: edit_info(Shards(root), total_episodes=5), "meta/episodes should have 5 rows, .* got 4"),
+    "episodes lost": (
+        lambda root: edit_info(Shards(root), total_episodes=5),
+        "meta/episodes should have 5 rows, .* got 4",
+    ),
     "frames lost": (lambda root: edit_info(Shards(root), total_frames=24), "data should have 24 rows, .* got 23"),
 }
 

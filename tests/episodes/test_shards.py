@@ -17,7 +17,10 @@ def test_a_handle_says_what_lerobot_says(make_shards):
     for row, episode in enumerate(meta.episodes):
         assert index.episode_index[row] == episode["episode_index"]
         assert index.length[row] == episode["length"]
-        assert (index.from_index[row], index.to_index[row]) == (episode["dataset_from_index"], episode["dataset_to_index"])
+        assert (index.from_index[row], index.to_index[row]) == (
+            episode["dataset_from_index"],
+            episode["dataset_to_index"],
+        )
         assert [shards.tasks[index.task[row]]] == episode["tasks"]
 
 

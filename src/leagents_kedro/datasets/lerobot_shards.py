@@ -23,7 +23,7 @@ class LeRobotShards(PublishedDataset[NewEpisodes | Appended | Shards | None, Sha
         """Show Kedro-Viz how much there is, in all and of each task."""
         shards = self._read(Path(self._get_load_path()))
         if shards is None:
-            return TablePreview({"index": [0], "columns": ["episodes"], "data": [[0]]})
+            return TablePreview({"index": [0], "columns": ["dataset", "value"], "data": [["episodes", 0]]})
         counts = np.bincount(shards.index.task, minlength=len(shards.tasks)).tolist()
         rows = [
             ["episodes", shards.total_episodes],
@@ -31,7 +31,7 @@ class LeRobotShards(PublishedDataset[NewEpisodes | Appended | Shards | None, Sha
             ["frames a second", shards.fps],
             *([f"episodes: {task}", count] for task, count in zip(shards.tasks, counts, strict=True)),
         ]
-        return TablePreview({"index": list(range(len(rows))), "columns": ["", "value"], "data": rows})
+        return TablePreview({"index": list(range(len(rows))), "columns": ["dataset", "value"], "data": rows})
 
     def _read(self, path: Path) -> Shards | None:
         return None if (path / _EMPTY).exists() else Shards(path)

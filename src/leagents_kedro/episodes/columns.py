@@ -33,7 +33,7 @@ def numeric_features(features: Features) -> Features:
 
 
 def read_table(files: Iterable[Path], columns: Sequence[str] | None = None) -> pa.Table:
-    """Return the rows of all ``files``, with ``columns`` in that order or with all of the first file's.
+    """Return the rows of all ``files``, with ``columns`` in that order or with all columns.
 
     Raises:
         DatasetError: A file is missing or unfinished, or has no such column.

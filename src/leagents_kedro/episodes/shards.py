@@ -89,7 +89,7 @@ class Shards:
     @property
     def robot_type(self) -> str | None:
         """The robot, or the environment, that the episodes were recorded with."""
-        return self.info["robot_type"]
+        return self.info.get("robot_type")
 
     @property
     def data_files(self) -> list[Path]:

@@ -54,6 +54,8 @@ def write_episodes(
         raise DatasetError(f"{root}: a LeRobotDataset needs at least one episode")
     _check_new(root)
     features = recorded_features(features)
+    if text := sorted(features.keys() - numeric_features(features).keys() - visual_features(features).keys()):
+        raise DatasetError(f"{root}: features should be numbers, images, or videos, but {', '.join(text)} are not")
     fitted = [_fitted(episode, number, features) for number, episode in enumerate(episodes)]
     write = _record if visual_features(features) else _write_columns
     write(root, fitted, features, fps, robot_type)

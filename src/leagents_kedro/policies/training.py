@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 from pydantic import Field
 
 from leagents_kedro.episodes.batches import BatchReader
+from leagents_kedro.episodes.columns import visual_features
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import CheckpointError, ParameterError, TrainingError
 from leagents_kedro.records import Record
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import torch
     from lerobot.configs import PreTrainedConfig
     from lerobot.configs.train import TrainPipelineConfig
+    from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 
 _CHECK_EVERY_STEPS = 50
 
@@ -101,6 +103,8 @@ def train(
     """
     import torch
     from lerobot.common.train_utils import load_training_state, should_save_checkpoint
+    from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
+    from lerobot.datasets.factory import resolve_delta_timestamps
     from lerobot.optim.factory import make_optimizer_and_scheduler
     from lerobot.utils.random_utils import set_seed
 
@@ -111,14 +115,15 @@ def train(
     source = last.resolve() / "pretrained_model" if resumed else initial or _pretrained_source(rung)
     config = _pipeline_config(shards, episodes, rung, settings, workspace, source)
     keeps_statistics = resumed or (initial is not None and settings.normalization == "keep")
-    policy, preprocessor, postprocessor = _policy_and_processors(config, shards, source, keeps_statistics)
+    meta = LeRobotDatasetMetadata("local/mix", root=shards.root)
+    policy, preprocessor, postprocessor = _policy_and_processors(config, meta, source, keeps_statistics)
     optimizer, scheduler = make_optimizer_and_scheduler(config, policy)
     _fuse(optimizer)
     step = 0
     if resumed:
         step, optimizer, scheduler = load_training_state(last, optimizer, scheduler)
 
-    reader = _reader(shards, episodes, config.policy)
+    reader = _reader(shards, episodes, resolve_delta_timestamps(config.policy, meta))
     batches = _batches(shards, episodes, reader, config, step)
     autocast = torch.autocast(
         torch.device(config.policy.device).type, torch.bfloat16, enabled=settings.precision == "bfloat16"
@@ -152,9 +157,9 @@ def resolve_device(device: str) -> str:
     """Return ``device``, or for ``auto`` the fastest that this machine has."""
     if device != "auto":
         return device
-    from lerobot.utils.device_utils import auto_select_torch_device
+    import torch
 
-    return auto_select_torch_device().type
+    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _pipeline_config(
@@ -241,13 +246,12 @@ def _pretrained_source(rung: Rung) -> Path | None:
 
 
 def _policy_and_processors(
-    config: "TrainPipelineConfig", shards: Shards, source: Path | None, keeps_statistics: bool
+    config: "TrainPipelineConfig", meta: "LeRobotDatasetMetadata", source: Path | None, keeps_statistics: bool
 ) -> tuple[Any, Any, Any]:
     """Return the policy and its processors; statistics are the mix's unless those of the source are kept."""
     from lerobot.policies.factory import make_policy, make_pre_post_processors
 
     policy_config = config.policy
-    meta = shards.lerobot().meta
     if source is None:
         policy = make_policy(policy_config, ds_meta=meta)
         return policy, *make_pre_post_processors(policy_config, dataset_stats=meta.stats)
@@ -258,7 +262,7 @@ def _policy_and_processors(
     except RuntimeError as error:
         raise CheckpointError(
             f"{source}: weights do not fit '{policy_config.type}' with the options of this rung and the features of "
-            f"{shards.root}; start it from scratch, or give it the options it was trained with. {error}"
+            f"{meta.root}; start it from scratch, or give it the options it was trained with. {error}"
         ) from error
     # The checkpoint must not name a folder that may be gone when it is opened.
     policy_config.pretrained_path = None
@@ -283,12 +287,8 @@ def _fuse(optimizer: Any) -> None:
             group.update(fused=True, foreach=False)
 
 
-def _reader(shards: Shards, episodes: Sequence[int], policy: "PreTrainedConfig") -> _Reader:
-    from lerobot.datasets.factory import resolve_delta_timestamps
-
-    deltas = resolve_delta_timestamps(policy, shards.lerobot().meta)
-    visual = any(feature["dtype"] in {"image", "video"} for feature in shards.features.values())
-    return _ItemReader(shards, episodes, deltas) if visual else BatchReader(shards, episodes, deltas)
+def _reader(shards: Shards, episodes: Sequence[int], deltas: dict[str, list[float]] | None) -> _Reader:
+    return (_ItemReader if visual_features(shards.features) else BatchReader)(shards, episodes, deltas)
 
 
 def _batches(

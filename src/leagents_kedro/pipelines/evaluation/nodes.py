@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from leagents_kedro.gate import GateRules, compare, pair_outcomes, schedule
+from leagents_kedro.gate import compare, pair_outcomes, schedule
+from leagents_kedro.pipelines.gating.params import GatingParams
 from leagents_kedro.progress import progress_bar
 from leagents_kedro.records import Checkpoint, Outcome, Outcomes, Task
 from leagents_kedro.seeds import derive_seed
@@ -23,7 +24,7 @@ def evaluate_candidate(
     workspace: Path,
     suite: SuiteParams,
     evaluation: EvaluationParams,
-    gating: GateRules,
+    gating: GatingParams,
     run_seed: int,
 ) -> Outcomes:
     """Measure both checkpoints on the same seeds until the comparison has its verdict.

@@ -7,8 +7,8 @@ import numpy as np
 from leagents_kedro.episodes import selection as episodes
 from leagents_kedro.episodes.checks import check_fit
 from leagents_kedro.episodes.shards import Shards
-from leagents_kedro.gate import GateRules
 from leagents_kedro.history import History
+from leagents_kedro.pipelines.gating.params import GatingParams
 from leagents_kedro.pipelines.training.params import TrainingParams
 from leagents_kedro.policies.training import policy_config
 from leagents_kedro.records import Checkpoint, CycleRecord, Initial, Plan, Selection
@@ -20,7 +20,7 @@ from .params import SelectionParams
 
 
 def propose_plan(
-    ledger: list[dict[str, Any]], blessed: Checkpoint | None, training: TrainingParams, gating: GateRules
+    ledger: list[dict[str, Any]], blessed: Checkpoint | None, training: TrainingParams, gating: GatingParams
 ) -> Plan:
     """Decide from the past alone which rung is trained, and from which weights."""
     history = History.of(ledger)

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+from kedro.io.core import DatasetError as KedroDatasetError
+from kedro.io.core import Version
+
+from leagents_kedro.datasets.lerobot_shards import LeRobotShards
+from leagents_kedro.episodes.checks import check_dataset
+from leagents_kedro.episodes.shards import Appended, Episode, NewEpisodes
+from leagents_kedro.errors import DatasetError
+
+FEATURES = {
+    "observation.state": {"dtype": "float32", "shape": (2,), "names": None},
+    "action": {"dtype": "float32", "shape": (2,), "names": None},
+}
+
+
+def new_episodes(seed: int, sentences: tuple[str, ...]) -> NewEpisodes:
+    rng = np.random.default_rng(seed)
+    episodes = [
+        Episode(sentence, {key: rng.normal(size=(3, 2)).astype(np.float32) for key in FEATURES})
+        for sentence in sentences
+    ]
+    return NewEpisodes(tuple(episodes), FEATURES, 10, "sim")
+
+
+@pytest.fixture
+def mix(tmp_path):
+    def of_version(version: str, optional: bool = False) -> LeRobotShards:
+        return LeRobotShards(str(tmp_path / "mix"), Version(version, version), optional=optional)
+
+    return of_version
+
+
+def test_new_episodes_are_saved_and_appended_to(mix, tmp_path):
+    mix("1").save(new_episodes(1, ("reach", "push")))
+    first = mix("1").load()
+    rollouts = LeRobotShards(str(tmp_path / "rollouts"), Version("1", "1"))
+    rollouts.save(new_episodes(2, ("push",)))
+    mix("2").save(Appended(first, (rollouts.load(),)))
+    second = mix("2").load()
+    assert check_dataset(second.root).total_episodes == 3
+    assert second.tasks == ("reach", "push")
+    assert len(second.lerobot()) == 9
+    assert first.data_files[0].samefile(second.data_files[0])
+
+
+def test_a_dataset_is_taken_over_as_it_is(mix, tmp_path):
+    mix("1").save(new_episodes(1, ("reach",)))
+    mix("2").save(mix("1").load())
+    assert mix("2").load().data_files[0].samefile(mix("1").load().data_files[0])
+
+
+@pytest.mark.parametrize("nothing", [None, new_episodes(0, ())], ids=["none", "no episodes"])
+def test_no_episodes_are_a_version_too(mix, nothing):
+    mix("1").save(nothing)
+    assert mix("1").exists()
+    assert mix("1").load() is None
+    assert mix("1").preview()["data"] == [["episodes", 0]]
+
+
+def test_a_missing_version_is_none_only_where_it_is_optional(mix):
+    assert mix("1", optional=True).load() is None
+    with pytest.raises(KedroDatasetError, match="wanted: 1"):
+        mix("1").load()
+
+
+def test_a_save_that_fails_leaves_no_version(mix, tmp_path):
+    mix("1").save(new_episodes(1, ("reach",)))
+    with pytest.raises(DatasetError, match="holds the same frames"):
+        mix("2").save(Appended(mix("1").load(), (mix("1").load(),)))
+    assert not mix("2").exists()
+
+
+def test_kedro_viz_shows_episodes_by_task(mix):
+    mix("1").save(new_episodes(1, ("reach", "push", "reach")))
+    preview = mix("1").preview()
+    assert preview["columns"] == ["dataset", "value"]
+    assert preview["data"] == [
+        ["episodes", 3],
+        ["frames", 9],
+        ["frames a second", 10],
+        ["episodes: reach", 2],
+        ["episodes: push", 1],
+    ]
+    assert LeRobotShards.preview.__annotations__["return"].__name__ == "TablePreview"

@@ -1,0 +1,110 @@
+from pathlib import Path
+
+import pytest
+
+from leagents_kedro.pipelines.evaluation.params import EvaluationParams
+from leagents_kedro.pipelines.gating.params import GatingParams
+from leagents_kedro.pipelines.harvest.params import HarvestParams
+from leagents_kedro.pipelines.seed.params import DemonstrationParams
+from leagents_kedro.pipelines.selection.params import SelectionParams
+from leagents_kedro.pipelines.training.params import TrainingParams
+from leagents_kedro.records import Checkpoint, CycleRecord, Decision, Evidence, Plan, Score
+from leagents_kedro.suite import SuiteParams
+
+BASE = Path(__file__).parents[2] / "conf" / "base"
+
+
+def base_parameters(file: str, key: str) -> dict:
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_container(OmegaConf.load(BASE / f"parameters_{file}.yml"), resolve=True)[key]
+
+
+@pytest.fixture
+def suite():
+    return SuiteParams(
+        environment="metaworld_state", tasks=("reach-v3", "drawer-close-v3"), options={"episode_length": 150}
+    )
+
+
+@pytest.fixture
+def demonstrations():
+    return DemonstrationParams(**base_parameters("seed", "demonstrations"))
+
+
+@pytest.fixture
+def selection():
+    return SelectionParams(**base_parameters("selection", "selection"))
+
+
+@pytest.fixture
+def training():
+    parameters = TrainingParams(**base_parameters("training", "training"))
+    short = [rung.model_copy(update={"steps": 20}) for rung in parameters.ladder]
+    return parameters.model_copy(update={"ladder": tuple(short), "device": "cpu"})
+
+
+@pytest.fixture
+def evaluation():
+    return EvaluationParams(**base_parameters("evaluation", "evaluation"))
+
+
+@pytest.fixture
+def gating():
+    return GatingParams(**base_parameters("gating", "gating"))
+
+
+@pytest.fixture
+def harvest():
+    return HarvestParams(**base_parameters("harvest", "harvest"))
+
+
+@pytest.fixture
+def checkpoint():
+    def of(digest: str = "d" * 64, rung: int = 0) -> Checkpoint:
+        return Checkpoint(path=Path("nowhere"), policy_type="act", rung=rung, step=20, digest=digest)
+
+    return of
+
+
+@pytest.fixture
+def decision():
+    def of(verdict: str) -> Decision:
+        evidence = Evidence(
+            candidate=Score(successes=5, episodes=10, low=0.2, high=0.8),
+            blessed=None,
+            comparison=None,
+            minimum_detectable_effect=None,
+            task_scores={"reach-v3": (Score(successes=5, episodes=10, low=0.2, high=0.8), None)},
+        )
+        return Decision(verdict=verdict, reason=f"because of {verdict}", evidence=evidence)
+
+    return of
+
+
+@pytest.fixture
+def ledger(decision):
+    """Rows of a ledger with one closed cycle for each verdict."""
+
+    def of(*verdicts: str, rung: int = 0) -> list[dict]:
+        rows, run = [], 1
+        for cycle, verdict in enumerate(verdicts, start=1):
+            run_id = f"2026-01-01T00.00.{cycle:02d}.000Z"
+            record = CycleRecord(
+                plan=Plan(cycle=cycle, run=run, rung=rung, initial="scratch", training_steps=20, reason="test"),
+                decision=decision(verdict),
+                candidate_digest=f"{cycle:064d}",
+                blessed_digest=None,
+                mix_episodes=10,
+                selected_episodes=10,
+                evaluated_episodes=10,
+                new_episodes=0,
+            )
+            opened = {"event": "opened", "pins": {}, "params": {}, "code": None}
+            closed = {"event": "closed", "seconds": 1.0, "record": record.model_dump(mode="json")}
+            common = {"cycle": cycle, "run_id": run_id, "at": "2026-01-01T00:00:00+00:00"}
+            rows += [opened | common, closed | common]
+            run += verdict in {"stop", "escalate"}
+        return rows
+
+    return of

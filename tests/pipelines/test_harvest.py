@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+
+from leagents_kedro.episodes.shards import Appended, Shards
+from leagents_kedro.pipelines.gating.nodes import publish_blessed
+from leagents_kedro.pipelines.harvest.nodes import collect_demonstrations, harvest_rollouts, merge_rollouts
+from leagents_kedro.records import Outcome, Outcomes, Plan
+from leagents_kedro.seeds import derive_seed
+
+PLAN = Plan(cycle=2, run=1, rung=0, initial="head", training_steps=20, reason="test")
+
+
+class MixOfCounts:
+    """Stands for a mix by its episode counts alone: the schedule looks at nothing else."""
+
+    tasks = ("Reach a goal position", "Push and close a drawer")
+
+    def __init__(self, *counts):
+        self.index = type("Index", (), {"task": np.repeat(np.arange(len(counts)), counts)})()
+
+
+def outcomes(reach: int, drawer: int, episodes: int = 10) -> Outcomes:
+    def of(task: str, successes: int) -> list[Outcome]:
+        return [
+            Outcome(task=task, seed=index, success=index < successes, sum_reward=0.0, length=1)
+            for index in range(episodes)
+        ]
+
+    return Outcomes(
+        environment="metaworld_state",
+        candidate_digest="c",
+        blessed_digest=None,
+        candidate=(*of("reach-v3", reach), *of("drawer-close-v3", drawer)),
+        blessed=(),
+    )
+
+
+@pytest.mark.parametrize("verdict", ["iterate", "rollback", "escalate", "stop"])
+def test_only_a_promotion_is_published_and_harvested(verdict, decision, checkpoint, suite, harvest, evaluation):
+    candidate, blessed = checkpoint("c" * 64), checkpoint("b" * 64)
+    assert publish_blessed(decision(verdict), candidate, blessed) is blessed
+    assert publish_blessed(decision("promote"), candidate, blessed) is candidate
+    assert harvest_rollouts(decision(verdict), blessed, None, suite, harvest, evaluation, 0) is None
+
+
+def test_failing_tasks_get_more_demonstrations_up_to_the_cap(decision, suite, demonstrations):
+    schedule = demonstrations.model_copy(update={"growth_per_task": 1, "failing_factor": 2, "cap_per_task": 4})
+    new = collect_demonstrations(decision("iterate"), outcomes(9, 2), PLAN, MixOfCounts(3, 1), suite, schedule, 0)
+    assert [episode.sentence for episode in new.episodes].count("Reach a goal position") == 1
+    assert [episode.sentence for episode in new.episodes].count("Push and close a drawer") == 2
+    full = collect_demonstrations(decision("iterate"), outcomes(9, 2), PLAN, MixOfCounts(4, 5), suite, schedule, 0)
+    assert full is None
+
+
+def test_nothing_is_collected_where_it_would_not_be_used(decision, suite, demonstrations):
+    imported = demonstrations.model_copy(update={"source": "folder", "folder": "somewhere"})
+    for verdict, schedule in (("stop", demonstrations), ("iterate", imported)):
+        assert (
+            collect_demonstrations(decision(verdict), outcomes(0, 0), PLAN, MixOfCounts(1, 1), suite, schedule, 0)
+            is None
+        )
+
+
+def test_a_mix_without_new_episodes_is_passed_on(tmp_path):
+    mix, more = Shards(tmp_path / "a"), Shards(tmp_path / "b")
+    assert merge_rollouts(mix, None, None) is mix
+    assert merge_rollouts(mix, None, more) == Appended(mix, (more,))
+
+
+def test_cycles_never_share_a_demonstration_seed():
+    seeds = [
+        derive_seed("demonstration", 0, cycle, "reach-v3", index=index) for cycle in range(50) for index in range(50)
+    ]
+    assert len(set(seeds)) == len(seeds)

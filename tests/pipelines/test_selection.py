@@ -1,0 +1,97 @@
+import pytest
+
+from leagents_kedro.episodes.shards import Shards
+from leagents_kedro.episodes.writing import write_episodes
+from leagents_kedro.errors import CoverageError, DatasetError, ParameterError
+from leagents_kedro.pipelines.seed.nodes import collect_episodes
+from leagents_kedro.pipelines.selection.nodes import propose_plan, select_episodes
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "rung", "initial"),
+    [
+        ((), 0, "scratch"),
+        (("promote",), 0, "head"),
+        (("promote", "iterate"), 0, "head"),
+        (("promote", "rollback"), 0, "blessed"),
+        (("promote", "escalate"), 1, "scratch"),
+        (("iterate",), 0, "head"),
+    ],
+)
+def test_the_plan_follows_from_the_last_decision(verdicts, rung, initial, ledger, checkpoint, training, gating):
+    blessed = checkpoint() if "promote" in verdicts else None
+    plan = propose_plan(ledger(*verdicts), blessed, training, gating)
+    assert (plan.cycle, plan.rung, plan.initial) == (len(verdicts) + 1, rung, initial)
+
+
+def test_lineage_blessed_continues_from_the_blessed_checkpoint(ledger, checkpoint, training, gating):
+    strict = gating.model_copy(update={"lineage": "blessed"})
+    assert propose_plan(ledger("promote", "iterate"), checkpoint(), training, strict).initial == "blessed"
+
+
+def test_a_new_rung_never_returns_to_a_blessed_checkpoint_of_another(ledger, checkpoint, training, gating):
+    plan = propose_plan(ledger("rollback", rung=1), checkpoint(rung=0), training, gating)
+    assert (plan.rung, plan.initial) == (1, "head")
+
+
+def test_a_run_ends_with_an_escalation(ledger, checkpoint, training, gating):
+    assert propose_plan(ledger("promote", "escalate"), checkpoint(), training, gating).run == 2
+
+
+def test_an_invalid_rung_is_named_before_anything_is_trained(ledger, training, gating):
+    broken = training.ladder[1].model_copy(update={"options": {"dim_modell": 128}})
+    ladder = training.model_copy(update={"ladder": (training.ladder[0], broken)})
+    with pytest.raises(ParameterError, match="dim_modell"):
+        propose_plan(ledger(), None, ladder, gating)
+
+
+@pytest.fixture(scope="module")
+def mix(tmp_path_factory):
+    """Three reaches and one closed drawer, by the real experts."""
+    from leagents_kedro.pipelines.seed.params import DemonstrationParams
+    from leagents_kedro.suite import SuiteParams
+
+    suite = SuiteParams(environment="metaworld_state", tasks=("reach-v3",), options={"episode_length": 150})
+    demonstrations = DemonstrationParams(
+        source="experts",
+        folder=None,
+        repo_id=None,
+        revision=None,
+        initial_per_task=1,
+        growth_per_task=0,
+        cap_per_task=1,
+        failing_below=0,
+        failing_factor=1,
+        action_noise=0.1,
+        max_attempts_factor=4,
+    )
+    new = collect_episodes(suite, demonstrations, {"reach-v3": 3, "drawer-close-v3": 1}, 0, 0)
+    root = tmp_path_factory.mktemp("mix") / "v3"
+    write_episodes(root, new.episodes, new.features, new.fps, new.robot_type)
+    return Shards(root)
+
+
+def test_no_task_outweighs_the_smallest_by_more_than_allowed(mix, suite, selection):
+    chosen = select_episodes(mix, suite, selection)
+    assert sorted(map(len, chosen.episodes.values())) == [1, 2]
+    equal = select_episodes(mix, suite, selection.model_copy(update={"max_imbalance": 1.0}))
+    assert sorted(map(len, equal.episodes.values())) == [1, 1]
+
+
+def test_tasks_without_episodes_stop_the_run_with_their_names(mix, suite, selection):
+    wider = suite.model_copy(update={"tasks": ("reach-v3", "push-v3", "door-open-v3")})
+    with pytest.raises(CoverageError, match=r"(?s)Push the puck.*Open a door"):
+        select_episodes(mix, wider, selection)
+
+
+def test_a_mix_of_another_environment_is_refused(mix, suite, selection):
+    pusht = suite.model_copy(
+        update={"environment": "pusht", "tasks": ("PushT-v0",), "options": {"obs_type": "environment_state_agent_pos"}}
+    )
+    with pytest.raises(DatasetError):
+        select_episodes(mix, pusht, selection)
+
+
+def test_an_unknown_task_is_named_with_the_nearest(mix, suite, selection):
+    with pytest.raises(ParameterError, match="reach-v3"):
+        select_episodes(mix, suite.model_copy(update={"tasks": ("reech-v3",)}), selection)
