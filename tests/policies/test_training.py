@@ -9,7 +9,6 @@ from leagents_kedro.errors import CheckpointError, ParameterError, TrainingError
 from leagents_kedro.policies.actor import Actor
 from leagents_kedro.policies.training import checkpoint_step, train
 
-
 EPISODES = [0, 1, 3]
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from leagents_kedro.episodes.shards import Episode
 from lerobot.configs import FeatureType, PolicyFeature
 from lerobot.policies.act.configuration_act import ACTConfig
 from lerobot.policies.act.modeling_act import ACTPolicy
 from lerobot.policies.factory import make_pre_post_processors
 
+from leagents_kedro.episodes.shards import Episode
 from leagents_kedro.simulation.experts import collect_demonstrations
 from leagents_kedro.simulation.pool import EnvironmentPool
 

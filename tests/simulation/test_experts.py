@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from leagents_kedro.episodes.shards import Episode
 
+from leagents_kedro.episodes.shards import Episode
 from leagents_kedro.errors import ParameterError, SimulationError
 from leagents_kedro.seeds import derive_seed
 from leagents_kedro.simulation.experts import collect_demonstrations
