@@ -1,0 +1,125 @@
+"""The real loop in a real project: experts, training, physics, files; undisturbed, and killed at random moments."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SMALL = """
+suite: {tasks: [reach-v3, drawer-close-v3], options: {episode_length: 90}}
+demonstrations: {initial_per_task: 2, growth_per_task: 1, failing_factor: 1}
+training:
+  save_every_steps: 10
+  ladder:
+    - policy_type: act
+      steps: 60
+      pretrained_path: null
+      pretrained_revision: null
+      options: {chunk_size: 10, n_action_steps: 10, dim_model: 32, n_heads: 2, dim_feedforward: 64,
+                n_encoder_layers: 1, n_vae_encoder_layers: 1, latent_dim: 4, optimizer_lr: 1.0e-3}
+gating: {max_pairs: 16, look_every: 4, floor: 0.0}
+harvest: {attempts_per_task: 1}
+loop: {max_cycles: 2}
+"""
+COMMAND = [sys.executable, "-m", "kedro", "run", "--pipeline=cycle"]
+
+
+@pytest.fixture(scope="module")
+def environ():
+    return os.environ | {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1"}
+
+
+def small_project(folder: Path) -> Path:
+    shutil.copytree(ROOT / "conf", folder / "conf", ignore=shutil.ignore_patterns("local"))
+    (folder / "conf" / "local").mkdir()
+    (folder / "conf" / "local" / "parameters.yml").write_text(SMALL)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+def run(project: Path, environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [*COMMAND[:3], *(arguments or COMMAND[3:])]
+    return subprocess.run(command, cwd=project, env=environ, capture_output=True, text=True, check=False, timeout=280)
+
+
+def story(project: Path) -> list[dict]:
+    """What the ledger says, without times and run ids."""
+    rows = [json.loads(line) for line in (project / "data" / "ledger.jsonl").read_text().splitlines()]
+    return [
+        {"event": row["event"], "cycle": row["cycle"], "params": row.get("params"), "record": row.get("record")}
+        for row in rows
+    ]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, environ):
+    project = small_project(tmp_path_factory.mktemp("undisturbed"))
+    started = time.monotonic()
+    completed = run(project, environ)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    return project, completed, time.monotonic() - started
+
+
+def test_the_plain_command_seeds_and_runs_cycles_until_the_budget_is_spent(undisturbed):
+    project, completed, _ = undisturbed
+    assert [row["event"] for row in story(project)] == ["opened", "closed"] * 2
+    assert "loop.max_cycles=2" in " ".join(completed.stdout.split())
+    assert len(list((project / "data" / "05_model_input" / "mix").glob("*/mix"))) == 3
+
+
+def test_lerobot_opens_what_the_loop_wrote(undisturbed):
+    from lerobot.datasets.lerobot_dataset import LeRobotDataset
+    from lerobot.policies.act.modeling_act import ACTPolicy
+
+    project, _, _ = undisturbed
+    newest_mix = max((project / "data" / "05_model_input" / "mix").glob("*/mix"))
+    dataset = LeRobotDataset("local/mix", root=newest_mix)
+    assert {dataset[index]["episode_index"].item() for index in range(len(dataset))} == set(range(dataset.num_episodes))
+    newest_candidate = max((project / "data" / "06_models" / "candidate").glob("*/candidate"))
+    assert ACTPolicy.from_pretrained(newest_candidate / "pretrained_model").config.chunk_size == 10
+
+
+def test_a_stage_runs_alone_and_once_as_in_every_kedro_project(undisturbed, environ):
+    project, _, _ = undisturbed
+    before = story(project)
+    completed = run(project, environ, "run", "--pipeline=gating")
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    completed = run(project, environ, "run", "--from-nodes=distil_lessons")
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    assert story(project) == before
+
+
+def kill_at_random_moments(project: Path, environ: dict[str, str], kills: int, duration_s: float) -> int:
+    """Run the loop, killing its whole process group ``kills`` times; return how many kills hit it alive."""
+    moments = random.Random(0)
+    hits = 0
+    for _ in range(kills):
+        process = subprocess.Popen(
+            COMMAND, cwd=project, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        try:
+            process.wait(moments.uniform(0.3, 1.0) * duration_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            hits += 1
+    completed = run(project, environ)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    return hits
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
+def test_a_loop_killed_at_random_moments_tells_the_same_story(undisturbed, environ, tmp_path, kills):
+    project, _, duration_s = undisturbed
+    killed = small_project(tmp_path)
+    assert kill_at_random_moments(killed, environ, kills, duration_s * 0.8) >= 1
+    assert story(killed) == story(project)
