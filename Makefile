@@ -2,7 +2,7 @@
 UV := $(shell command -v uv 2>/dev/null || echo .tools/uv/bin/uv)
 export DO_NOT_TRACK := 1
 
-.PHONY: cycle test lint viz constraints clean
+.PHONY: cycle test lint viz characteristics constraints clean
 
 cycle: $(UV)          ## run the loop: seed once, then cycles, until the gate or a budget ends it
 	$(UV) run kedro run --pipeline=cycle
@@ -14,6 +14,9 @@ lint: $(UV)           ## style and types
 	$(UV) run ruff check .
 	$(UV) run ruff format --check .
 	$(UV) run mypy
+
+characteristics: $(UV) ## what the gate promises, simulated through its shipped functions; RUNS=500 for a first impression
+	$(UV) run python benchmarks/gate_characteristics.py --runs $(or $(RUNS),20000)
 
 viz: $(UV)            ## the flow in a browser
 	$(UV) run kedro viz

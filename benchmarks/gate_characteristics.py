@@ -21,6 +21,7 @@ import yaml
 from scipy.stats import binom
 
 from leagents_kedro.gate import GateRules, compare, decide, minimum_detectable_effect
+from leagents_kedro.pipelines.gating.params import GatingParams
 from leagents_kedro.records import Comparison, CycleRecord, Outcome, Outcomes, Pair, Plan
 
 CONF = Path(__file__).parents[1] / "conf" / "base" / "parameters_gating.yml"
@@ -59,7 +60,7 @@ class Suite:
 
 
 def read_rules(conf: Path) -> GateRules:
-    return GateRules(**yaml.safe_load(conf.read_text())["gating"])
+    return GatingParams(**yaml.safe_load(conf.read_text())["gating"])
 
 
 def draw_pairs(suite: Suite, pairs: int, runs: int, rng: np.random.Generator) -> Iterable[list[Pair]]:
@@ -390,7 +391,8 @@ def draw(rules: GateRules, rng: np.random.Generator) -> str:
         (
             '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 770 290" font-family="sans-serif" font-size="12">',
             '<rect width="770" height="290" fill="white"/>',
-            '<text x="20" y="20">wins minus losses of the candidate, after so many pairs</text>',
+            '<text x="20" y="20">Wins minus losses of the candidate by pairs: a look that ends on or beyond '
+            '<tspan fill="seagreen">green</tspan> is better, <tspan fill="firebrick">red</tspan> worse.</text>',
             *panels,
             "</svg>\n",
         )
@@ -408,7 +410,7 @@ def panel(comparison: Comparison, rules: GateRules, gain: float, left: int) -> s
     parts = [
         f'<line x1="{left}" y1="{middle}" x2="{left + 220}" y2="{middle}" stroke="silver"/>',
         f'<polyline points="{left},{middle} {line}" fill="none" stroke="steelblue" stroke-width="2"/>',
-        f'<text x="{left}" y="45">true gain {gain * 100:+.0f} points</text>',
+        f'<text x="{left}" y="45">{f"true gain {gain * 100:+.0f} points" if gain else "no true gain"}</text>',
         f'<text x="{left}" y="280" font-weight="bold">{verdict}</text>',
     ]
     for look in comparison.looks:

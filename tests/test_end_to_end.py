@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from subprocess import DEVNULL
 
 import pytest
 
@@ -104,7 +105,12 @@ def kill_at_random_moments(project: Path, environ: dict[str, str], kills: int, d
     hits = 0
     for _ in range(kills):
         process = subprocess.Popen(
-            COMMAND, cwd=project, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            COMMAND,
+            cwd=project,
+            env=environ,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         try:
             process.wait(moments.uniform(0.3, 1.0) * duration_s)

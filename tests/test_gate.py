@@ -115,6 +115,7 @@ def judge(
 
 
 EVEN = "+-========" * 10
+SLIGHTLY_BETTER = "-=++======" * 10
 SLIGHTLY_WORSE = "+-=======-" * 10
 
 
@@ -123,7 +124,7 @@ SLIGHTLY_WORSE = "+-=======-" * 10
 
 @pytest.mark.parametrize("alpha", [0.05, 0.2, 0.45])
 def test_equal_policies_are_told_apart_within_the_level_at_any_discordance(alpha):
-    rules = make_rules(max_pairs=12, look_every=4, alpha_promote=alpha, alpha_rollback=alpha)
+    rules = make_rules(max_pairs=12, look_every=4, alpha_promote=alpha, alpha_rollback=alpha, futility_power=0.0)
     counts_of_a_look = [(wins, losses) for wins in range(5) for losses in range(5 - wins)]
     ends = []
     for path in product(counts_of_a_look, repeat=3):
@@ -275,6 +276,7 @@ def test_a_policy_that_always_succeeds_leaves_no_effect_to_detect():
 EVEN = "+-========" * 10
 BETTER = "+++=======" * 10
 WORSE = "---=======" * 10
+SLIGHTLY_BETTER = "-=++======" * 10
 SLIGHTLY_WORSE = "-==0=+-===" * 10
 
 
@@ -303,7 +305,7 @@ def test_the_target_stops_the_loop_by_the_lower_bound_of_the_blessed_checkpoint_
     reached = judge(WORSE, target=0.8)
     assert (reached.verdict, reached.evidence.comparison.state) == ("stop", "worse")
     assert "target of 80.0%" in reached.reason
-    assert judge(WORSE, target=0.95).verdict == "rollback"
+    assert judge(WORSE, target=0.97).verdict == "rollback"
 
 
 def test_a_worse_candidate_is_rolled_back_before_a_plateau_is_seen():
@@ -316,7 +318,7 @@ def test_a_vetoed_candidate_iterates_and_the_task_is_named():
     decision = judge(signs, tasks=("reach", "push"), look_every=100)
     assert decision.verdict == "iterate"
     assert "provably got worse on push" in decision.reason
-    assert judge(signs, tasks=("reach", "push"), look_every=100, target=0.7).verdict == "stop"
+    assert judge(signs, tasks=("reach", "push"), look_every=100, target=0.3).verdict == "stop"
 
 
 def test_a_plateau_escalates_and_the_last_rung_stops():
@@ -334,8 +336,7 @@ def test_a_plateau_escalates_and_the_last_rung_stops():
         pytest.param([{}, {}, {"promoted": True}, {}], {}, id="the count starts anew at a promotion"),
         pytest.param([{"rung": 0}, {"rung": 0}, {"rung": 1}], {"rung": 1}, id="the count starts anew on a rung"),
         pytest.param([{"tasks": ("push",)}, {"tasks": ("push",)}], {}, id="another suite does not count"),
-        pytest.param([{"unblessed": True}, {"unblessed": True}], {}, id="candidates without a comparison do not count"),
-        pytest.param([{}, {}], {"min_effect": 0.01}, id="a gain of min_effect is not excluded"),
+        pytest.param([{"signs": SLIGHTLY_BETTER}] * 2, {}, id="a gain of min_effect is not excluded"),
         pytest.param([{}, {}], {"floor": 0.9}, id="the blessed checkpoint is not above the floor"),
     ],
 )
@@ -345,14 +346,14 @@ def test_what_is_no_plateau_iterates(history, changes):
         if entry.get("promoted"):
             records.append(make_record(judge(BETTER), cycle=cycle, candidate="blessed"))
         else:
-            decision = judge(
-                SLIGHTLY_WORSE,
-                tasks=entry.get("tasks", ("reach",)),
-                blessed=None if entry.get("unblessed") else "blessed",
-            )
+            decision = judge(entry.get("signs", SLIGHTLY_WORSE), tasks=entry.get("tasks", ("reach",)))
             records.append(make_record(decision, cycle=cycle, rung=entry.get("rung", 0)))
-    decision = judge(SLIGHTLY_WORSE, records, **changes)
-    assert decision.verdict == "iterate"
+    assert judge(SLIGHTLY_WORSE, records, **changes).verdict == "iterate"
+
+
+def test_candidates_before_the_first_blessing_are_no_challengers():
+    history = [make_record(judge("0" * 100, blessed=None))] * 5
+    assert judge(SLIGHTLY_WORSE, history).verdict == "iterate"
 
 
 def test_repeating_a_challenger_adds_no_certainty_to_the_plateau():

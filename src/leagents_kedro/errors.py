@@ -39,3 +39,7 @@ class LedgerError(LeAgentsError):
 
 class ConstitutionError(LeAgentsError):
     """A job would break a limit of the constitution."""
+
+
+class AwaitingApproval(LeAgentsError):
+    """A promotion waits for a person."""

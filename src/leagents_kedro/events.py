@@ -1,9 +1,11 @@
-"""The event log: every job, look, and decision, as it happened, with durations. It only observes."""
+"""The event log: every job, verdict of the constitution, look, and decision, as it happened. It only observes."""
 
+import logging
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +13,33 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline.node import Node
 
-from leagents_kedro.errors import ConstitutionError
+from leagents_kedro.constitution import Constitution
+from leagents_kedro.errors import AwaitingApproval, ConstitutionError
 from leagents_kedro.records import Decision
+
+logger = logging.getLogger(__name__)
 
 DEVICE = "device"  # tag of the nodes whose time counts as device time
 
-_SECRET_NAMES = re.compile(r"TOKEN|SECRET|PASSWORD|API_KEY", re.IGNORECASE)
-_SECRETS = re.compile(r"\b(hf_|sk-|ghp_)[A-Za-z0-9_-]{8,}")
+_SECRET_NAMES = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY", re.IGNORECASE)
+_SECRETS = re.compile(r"\b(?:hf_|sk-|gh[opsu]_|github_pat_|AKIA)[A-Za-z0-9_-]{8,}|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
+
+
+def _observing[**P](observe: Callable[P, None]) -> Callable[P, None]:
+    """Warn where nothing could be logged: the loop goes on."""
+
+    @wraps(observe)
+    def observed(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            observe(*args, **kwargs)
+        except Exception as error:
+            logger.warning("The event log misses a row: %s", error)
+
+    return observed
 
 
 class EventHooks:
-    """Appends rows to the catalog entry ``events``.
+    """Appends rows to the catalog entry ``events``; without one it does nothing.
 
     A job that was killed has no row of its end; the row ``killed`` is written when it is run again, with the time
     until it last wrote into its workspace, so that what it cost is known.
@@ -29,35 +47,52 @@ class EventHooks:
 
     def __init__(self) -> None:
         self._started: dict[str, datetime] = {}
+        self._killed: dict[str, datetime] = {}
 
     @hook_impl
+    @_observing
+    def before_pipeline_run(self, run_params: dict[str, Any], catalog: CatalogProtocol) -> None:
+        """Remember which jobs of an earlier attempt at this run have no end."""
+        self._killed = unfinished(catalog["events"].load(), run_params["run_id"]) if "events" in catalog else {}
+
+    @hook_impl
+    @_observing
     def before_node_run(self, node: Node, catalog: CatalogProtocol, inputs: dict[str, Any], run_id: str) -> None:
         """Log that a job starts, and first what an earlier attempt at it cost."""
-        killed = _unfinished(catalog["events"].load(), node.name, run_id)
+        self._started[node.name] = _now()
+        killed = self._killed.pop(node.name, None)
         if killed is not None:
             seconds = _last_written(inputs.values(), killed) - killed.timestamp()
-            self._log(catalog, "killed", node, run_id, seconds=round(max(seconds, 0.0), 3))
-        self._started[node.name] = _now()
-        self._log(catalog, "started", node, run_id)
+            _append(catalog, run_id, _job("killed", node) | {"seconds": round(max(seconds, 0.0), 3)})
+        _append(catalog, run_id, _job("started", node))
 
     @hook_impl
-    def after_node_run(self, node: Node, catalog: CatalogProtocol, outputs: dict[str, Any], run_id: str) -> None:
-        """Log that a job ended, and what it decided."""
-        self._log(catalog, "finished", node, run_id, seconds=self._seconds(node))
-        for output in outputs.values():
+    @_observing
+    def after_node_run(
+        self,
+        node: Node,
+        catalog: CatalogProtocol,
+        inputs: dict[str, Any],
+        outputs: dict[str, Any],
+        run_id: str,
+    ) -> None:
+        """Log that a job ended, that the constitution let it pass, and what it decided."""
+        for constitution in inputs.values():
+            if isinstance(constitution, Constitution):
+                _append(catalog, run_id, _job("allowed", node) | {"constitution": constitution.digest})
+        _append(catalog, run_id, _job("finished", node) | {"seconds": self._seconds(node)})
+        for name, output in outputs.items():
             if isinstance(output, Decision):
-                for row in _decision_rows(output):
-                    catalog["events"].save({"at": _now().isoformat(), "run_id": run_id} | row)
+                for row in _decision_rows(name, output):
+                    _append(catalog, run_id, row)
 
     @hook_impl
+    @_observing
     def on_node_error(self, error: Exception, node: Node, catalog: CatalogProtocol, run_id: str) -> None:
-        """Log why a job failed, without secrets."""
-        event = "denied" if isinstance(error, ConstitutionError) else "failed"
-        self._log(catalog, event, node, run_id, seconds=self._seconds(node), error=redacted(str(error)))
-
-    def _log(self, catalog: CatalogProtocol, event: str, node: Node, run_id: str, **more: Any) -> None:
-        row = {"at": _now().isoformat(), "run_id": run_id, "event": event, "job": node.name}
-        catalog["events"].save(row | {"device": DEVICE in node.tags} | more)
+        """Log why a job failed, or what it waits for."""
+        events = {ConstitutionError: "denied", AwaitingApproval: "awaiting"}
+        event = next((event for kind, event in events.items() if isinstance(error, kind)), "failed")
+        _append(catalog, run_id, _job(event, node) | {"seconds": self._seconds(node), "error": str(error)})
 
     def _seconds(self, node: Node) -> float:
         return round((_now() - self._started[node.name]).total_seconds(), 3)
@@ -69,6 +104,12 @@ def device_seconds(rows: Iterable[dict[str, Any]], run_ids: Iterable[str]) -> fl
     return sum(row.get("seconds", 0.0) for row in rows if row.get("device") and row["run_id"] in wanted)
 
 
+def unfinished(rows: Iterable[dict[str, Any]], run_id: str) -> dict[str, datetime]:
+    """Return when the jobs of a Kedro run started whose last attempt has no end in the log."""
+    last = {row["job"]: row for row in rows if row["run_id"] == run_id and row["event"] in _ATTEMPT}
+    return {job: datetime.fromisoformat(row["at"]) for job, row in last.items() if row["event"] == "started"}
+
+
 def redacted(text: str) -> str:
     """Return ``text`` without tokens, and without the values of environment variables that are named like secrets."""
     for name, value in os.environ.items():
@@ -77,17 +118,27 @@ def redacted(text: str) -> str:
     return _SECRETS.sub("[redacted]", text)
 
 
-def _decision_rows(decision: Decision) -> Iterator[dict[str, Any]]:
+_ATTEMPT = {"started", "finished", "failed", "denied", "awaiting", "killed"}
+
+
+def _append(catalog: CatalogProtocol, run_id: str, row: dict[str, Any]) -> None:
+    if "events" in catalog:
+        row = {"at": _now().isoformat(timespec="milliseconds"), "run_id": run_id} | row
+        catalog["events"].save(
+            {key: redacted(value) if isinstance(value, str) else value for key, value in row.items()}
+        )
+
+
+def _job(event: str, node: Node) -> dict[str, Any]:
+    return {"event": event, "job": node.name, "device": DEVICE in node.tags}
+
+
+def _decision_rows(name: str, decision: Decision) -> Iterator[dict[str, Any]]:
+    """The gate's ``verdict`` comes with its looks, the ``decision`` that follows from it without."""
     comparison = decision.evidence.comparison
-    for look in comparison.looks if comparison else ():
+    for look in comparison.looks if comparison and name == "verdict" else ():
         yield {"event": "look"} | look.model_dump()
-    yield {"event": "decision", "verdict": decision.verdict, "reason": decision.reason}
-
-
-def _unfinished(rows: list[dict[str, Any]], job: str, run_id: str) -> datetime | None:
-    """Return when an attempt at the job started that has no end in the log."""
-    mine = [row for row in rows if row.get("job") == job and row["run_id"] == run_id]
-    return datetime.fromisoformat(mine[-1]["at"]) if mine and mine[-1]["event"] == "started" else None
+    yield {"event": name, "verdict": decision.verdict, "reason": decision.reason}
 
 
 def _last_written(inputs: Iterable[Any], default: datetime) -> float:

@@ -298,7 +298,7 @@ def _stage(discordant: tuple[int, ...], spending: tuple[float, ...]) -> _Stage:
     *_, before, now = 0, *discordant
     last = _stage(discordant[:-1], spending)
     reached = np.convolve(last.alive, _increments(now - before, 0.5))
-    p_values = last.spent + np.cumsum(reached[::-1])[::-1]
+    p_values = np.minimum(last.spent + np.cumsum(reached[::-1])[::-1], 1.0)
     needed = int(np.count_nonzero(p_values > spending[len(discordant) - 1]))
     spent = float(p_values[needed]) if needed <= now else last.spent
     alive = np.where(np.arange(now + 1) < needed, reached, 0.0)
@@ -511,9 +511,10 @@ def _judge_challenger(
     elif len(challengers) >= rules.plateau_cycles and bound < rules.min_effect and blessed.low > rules.floor:
         verdict = "stop" if last_rung else "escalate"
         reason = (
-            f"{found} {len(challengers)} challengers since the last promotion or change of rung gain less than "
-            f"{bound * 100:+.1f} points together (needed: {rules.min_effect * 100:+.1f}): this rung is at its plateau"
-            f"{', and it is the last one' if last_rung else ''}."
+            f"{found} Together, {len(challengers)} challengers since the last promotion or change of rung gain at most "
+            f"{bound * 100:+.1f} points ({1 - rules.plateau_alpha:.0%} bound), less than the "
+            f"{rules.min_effect * 100:.1f} worth another cycle: "
+            f"{'the last rung' if last_rung else 'this rung'} is at its plateau."
         )
     else:
         verdict = "iterate"
@@ -526,9 +527,9 @@ def _finding(comparison: Comparison) -> str:
     fact = f"the candidate won {now.wins} and lost {now.losses} of {now.pairs} pairs"
     match comparison.state:
         case "better":
-            return f"Better: {fact} ({now.wins_needed} wins were enough, p = {comparison.p_better:.3f})."
+            return f"Better: {fact} ({now.wins_needed} wins were enough, {_p_in_words(comparison.p_better)})."
         case "worse":
-            return f"Worse: {fact} ({now.losses_needed} losses were enough, p = {comparison.p_worse:.3f})."
+            return f"Worse: {fact} ({now.losses_needed} losses were enough, {_p_in_words(comparison.p_worse)})."
         case "futile":
             return f"Neither better nor worse, and more pairs are unlikely to tell: {fact}."
         case _:
@@ -543,3 +544,7 @@ def _in_words(measured: Score) -> str:
         f"{measured.successes} of {measured.episodes} episodes "
         f"({_CONFIDENCE:.0%} interval {measured.low:.1%} to {measured.high:.1%})"
     )
+
+
+def _p_in_words(p_value: float) -> str:
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"

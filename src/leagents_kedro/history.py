@@ -1,14 +1,14 @@
 """What the ledger says: runs of the loop, and the cycles in them.
 
-The ledger holds two kinds of rows, ``opened`` and ``closed``, a pair a cycle. Everything else is derived here, so
-that the session, the hooks, the pipelines, and the command line see the same past.
+The ledger holds a pair of rows a cycle, ``opened`` and ``closed``, and people's answers, ``approved`` and ``rejected``.
+Everything else is derived here, so that the session, the hooks, the pipelines, and the command line see the same past.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from leagents_kedro.errors import LedgerError
 from leagents_kedro.records import CycleRecord, Record, Verdict
@@ -20,8 +20,8 @@ class Opened(Record):
     """A cycle is about to run; written before anything of it.
 
     ``pins`` are the versions of the catalog entries that it reads and writes, ``params`` the parameters that its
-    nodes get, ``code`` the git commit (``-dirty`` where tracked files differ from it; null outside of git), ``at``
-    the time (ISO 8601, UTC).
+    nodes get, ``constitution`` the digest of the limits, ``code`` the git commit (``-dirty`` where tracked files
+    differ from it; null outside of git), ``at`` the time (ISO 8601, UTC).
     """
 
     event: Literal["opened"] = "opened"
@@ -29,6 +29,7 @@ class Opened(Record):
     run_id: str
     pins: dict[str, str]
     params: dict[str, Any]
+    constitution: str | None = None
     code: str | None
     at: str
 
@@ -44,12 +45,30 @@ class Closed(Record):
     record: CycleRecord
 
 
+class Answer(Record):
+    """What a person said: to the promotion of the open ``cycle``, or to the ``constitution`` with this digest."""
+
+    event: Literal["approved", "rejected"]
+    cycle: Annotated[int, Field(ge=1)] | None = None
+    constitution: str | None = None
+    by: Annotated[str, Field(min_length=1)]
+    note: str | None = None
+    at: str
+
+    @model_validator(mode="after")
+    def _answers_one_question(self) -> "Answer":
+        if (self.cycle is None) == (self.constitution is None):
+            raise ValueError("an answer is to a cycle or to a constitution")
+        return self
+
+
 @dataclass(frozen=True)
 class Cycle:
-    """One cycle, open while ``closed`` is ``None``."""
+    """One cycle, open while ``closed`` is ``None``; ``answer`` is a person's to its promotion, if one was asked."""
 
     opened: Opened
     closed: Closed | None
+    answer: Answer | None = None
 
 
 @dataclass(frozen=True)
@@ -75,20 +94,24 @@ class History:
     """The whole past of the loop. Runs without a cycle are not in ``runs``."""
 
     runs: tuple[Run, ...]
+    approved_constitutions: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, rows: Iterable[dict[str, Any]]) -> "History":
         """Return the history that the rows of a ledger tell.
 
         Raises:
-            LedgerError: A row is malformed, or out of order: cycles open and close in turn, numbered from 1.
+            LedgerError: A row is malformed, or out of order: cycles open and close in turn, numbered from 1, and are
+                answered once between.
         """
         runs: list[Run] = []
-        for cycle in _cycles([_row(row, number) for number, row in enumerate(rows, start=1)]):
+        parsed = [_row(row, number) for number, row in enumerate(rows, start=1)]
+        for cycle in _cycles(parsed):
             if not runs or runs[-1].ended:
                 runs.append(Run(len(runs) + 1, ()))
             runs[-1] = Run(runs[-1].number, (*runs[-1].cycles, cycle))
-        return cls(tuple(runs))
+        approvals = (row for row in parsed if isinstance(row, Answer) and row.event == "approved")
+        return cls(tuple(runs), frozenset(row.constitution for row in approvals if row.constitution))
 
     @property
     def cycles(self) -> tuple[CycleRecord, ...]:
@@ -105,6 +128,11 @@ class History:
     def run_ids(self) -> tuple[str, ...]:
         """Ids of all cycles' Kedro runs, oldest first."""
         return tuple(cycle.opened.run_id for run in self.runs for cycle in run.cycles)
+
+    def answer_to(self, number: int) -> Answer | None:
+        """Return what a person said to the promotion of a cycle."""
+        cycles = (cycle for run in self.runs for cycle in run.cycles)
+        return next((cycle.answer for cycle in cycles if cycle.opened.cycle == number), None)
 
     @property
     def current_run(self) -> Run:
@@ -124,20 +152,25 @@ class History:
         return self.current_run.number
 
 
-_ROW: TypeAdapter[Opened | Closed] = TypeAdapter(Annotated[Opened | Closed, Field(discriminator="event")])
+type _Row = Opened | Closed | Answer
+_ROW: TypeAdapter[_Row] = TypeAdapter(Annotated[Opened | Closed | Answer, Field(discriminator="event")])
 
 
-def _row(row: dict[str, Any], number: int) -> Opened | Closed:
+def _row(row: dict[str, Any], number: int) -> _Row:
     try:
         return _ROW.validate_python(row)
     except ValidationError as error:
         raise LedgerError(f"Row {number} of the ledger is malformed: {error}") from error
 
 
-def _cycles(rows: Sequence[Opened | Closed]) -> list[Cycle]:
+def _cycles(rows: Sequence[_Row]) -> list[Cycle]:
     cycles: list[Cycle] = []
     for number, row in enumerate(rows, start=1):
         last = cycles[-1] if cycles else None
+        if isinstance(row, Answer):
+            if row.cycle is not None:
+                cycles[-1:] = [_with_answer(last, row, number)]
+            continue
         if last is None or last.closed:
             expected: tuple[str, int, str] = ("opened", len(cycles) + 1, row.run_id)
         else:
@@ -150,5 +183,14 @@ def _cycles(rows: Sequence[Opened | Closed]) -> list[Cycle]:
         if isinstance(row, Opened):
             cycles.append(Cycle(row, None))
         elif last:
-            cycles[-1] = Cycle(last.opened, row)
+            cycles[-1] = replace(last, closed=row)
     return cycles
+
+
+def _with_answer(cycle: Cycle | None, answer: Answer, number: int) -> Cycle:
+    if cycle is None or cycle.closed or cycle.answer or cycle.opened.cycle != answer.cycle:
+        raise LedgerError(
+            f"Row {number} of the ledger says {answer.event!r} of cycle {answer.cycle}, which is not open or was "
+            "answered before. The file was edited or mixed with another."
+        )
+    return replace(cycle, answer=answer)

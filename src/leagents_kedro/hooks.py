@@ -9,10 +9,12 @@ from kedro.config import OmegaConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.framework.hooks.markers import hook_spec
-from pydantic import Field, ValidationError
+from kedro.io import CatalogProtocol
+from pydantic import Field
 
 from leagents_kedro.errors import ParameterError
 from leagents_kedro.history import History
+from leagents_kedro.parameters import validated
 from leagents_kedro.records import Record
 
 
@@ -22,6 +24,9 @@ class LoopParams(Record):
     run_seed: int
     max_cycles: Annotated[int, Field(ge=1)] | None
     max_wall_hours: Annotated[float, Field(gt=0)] | None
+    max_gpu_hours: Annotated[float, Field(gt=0)] | None
+    max_environment_episodes: Annotated[int, Field(ge=1)] | None
+    max_disk_gb: Annotated[float, Field(gt=0)] | None
     on_escalate: Literal["handover", "climb"]
     after_stop: Literal["halt", "continue"]
     stop_file: str
@@ -33,29 +38,35 @@ class LoopParams(Record):
         Raises:
             ParameterError: A key is unknown or missing, or its value out of range.
         """
-        try:
-            return cls.model_validate(parameters.get("loop", {}))
-        except ValidationError as error:
-            faults = (f"loop.{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-            raise ParameterError(
-                f"{'; '.join(faults)}. Known keys: {', '.join(cls.model_fields)} (conf/base/parameters_loop.yml)"
-            ) from error
+        return validated(cls, "loop", parameters.get("loop", {}))
 
 
-class RepeatSpecs:
-    """The hook that Kedro lacks: whether the cycle is to be run again."""
+class LoopSpecs:
+    """The hooks that Kedro lacks: whether the cycle is to be run again, and whether it can be."""
 
     @hook_spec
-    def repeat_run(self, history: History, params: LoopParams, started: int) -> str | None:
+    def repeat_run(self, history: History, params: LoopParams, catalog: CatalogProtocol, started: int) -> str | None:
         """Say whether the next cycle may be opened.
 
         Args:
             history: The past, all of whose cycles are closed.
             params: Parameters of the loop.
+            catalog: Latest versions, and the parameters.
             started: Number of cycles that this command has closed.
 
         Returns:
             A reason not to, or ``None``.
+        """
+
+    @hook_spec
+    def before_cycle_opened(self, catalog: CatalogProtocol) -> None:
+        """Check the next cycle before its parameters become its own.
+
+        Args:
+            catalog: Latest versions, and the parameters.
+
+        Raises:
+            LeAgentsError: The cycle could not run.
         """
 
 
@@ -73,21 +84,6 @@ class GateHooks:
             return f"{said}. To go on nevertheless: --params=loop.after_stop=continue"
         if last.decision.verdict == "escalate" and started and params.on_escalate == "handover":
             return f"{said}. The same command goes on with the next rung"
-        return None
-
-
-class BudgetHooks:
-    """End the loop where a budget of its run is spent."""
-
-    @hook_impl
-    def repeat_run(self, history: History, params: LoopParams) -> str | None:
-        """Give a reason once the current run has its cycles or its hours."""
-        run = history.current_run
-        cycles, hours = len(run.closed), sum(closed.seconds for closed in run.closed) / 3600
-        if params.max_cycles is not None and cycles >= params.max_cycles:
-            return f"run {run.number} has its {cycles} cycles (loop.max_cycles={params.max_cycles})"
-        if params.max_wall_hours is not None and hours >= params.max_wall_hours:
-            return f"run {run.number} took {hours:.2f} h (loop.max_wall_hours={params.max_wall_hours})"
         return None
 
 

@@ -1,10 +1,11 @@
-"""What a cycle was made with: the parameters of its nodes, and the code."""
+"""What a cycle was made with: the parameters of its nodes, the limits, and the code."""
 
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from omegaconf import OmegaConf
 
@@ -39,6 +40,11 @@ def code_version(project: Path) -> str | None:
         return subprocess.run(command, cwd=project, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def constitution_digest(catalog: CatalogProtocol) -> str | None:
+    """Return the digest of the limits that jobs obey; ``None`` where the catalog has no constitution."""
+    return catalog["constitution"].load().digest if "constitution" in catalog else None
 
 
 def _copy(source: dict[str, Any], target: dict[str, Any], path: list[str]) -> None:

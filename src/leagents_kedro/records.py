@@ -153,7 +153,11 @@ class Decision(Record):
 
 
 class CycleRecord(Record):
-    """What the ledger keeps of a closed cycle: enough to go on without reading anything else."""
+    """What the ledger keeps of a closed cycle: enough to go on without reading anything else.
+
+    ``harvested_attempts`` are rollouts of a newly blessed policy, kept or not; of the experts' demonstrations only
+    the successes are known.
+    """
 
     plan: Plan
     decision: Decision
@@ -163,6 +167,13 @@ class CycleRecord(Record):
     selected_episodes: Count
     evaluated_episodes: Count
     new_episodes: Count
+    harvested_attempts: Count = 0
+    demonstrated_episodes: Count = 0
+
+    @property
+    def environment_episodes(self) -> int:
+        """Simulated episodes of the cycle, as far as they are recorded."""
+        return self.evaluated_episodes + self.harvested_attempts + self.demonstrated_episodes
 
 
 class Lessons(Record):

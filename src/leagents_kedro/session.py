@@ -17,10 +17,13 @@ from kedro.io import AbstractDataset, CatalogProtocol
 from kedro.pipeline import Pipeline
 from rich.console import Console
 
+from leagents_kedro.approval import awaiting_cycle, waits_for_approval
 from leagents_kedro.datasets.workspace import WorkspaceDataset
+from leagents_kedro.errors import AwaitingApproval, ParameterError
 from leagents_kedro.history import Closed, History, Opened
-from leagents_kedro.hooks import LoopParams, RepeatSpecs
-from leagents_kedro.provenance import changes, code_version, merge_parameters, node_parameters
+from leagents_kedro.hooks import LoopParams, LoopSpecs
+from leagents_kedro.parameters import check_parameters
+from leagents_kedro.provenance import changes, code_version, constitution_digest, merge_parameters, node_parameters
 from leagents_kedro.status import render, summarise
 from leagents_kedro.versions import next_run_id, pin, versioned_datasets
 
@@ -40,7 +43,7 @@ class CycleSession(KedroServiceSession):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self._hook_manager.add_hookspecs(RepeatSpecs)
+        self._hook_manager.add_hookspecs(LoopSpecs)
 
     @classmethod
     def create(cls, *args: Any, save_on_close: bool = False, **kwargs: Any) -> KedroServiceSession:
@@ -51,22 +54,28 @@ class CycleSession(KedroServiceSession):
         """Run what is requested once, as `KedroServiceSession.run` does; the whole cycle until a hook says to stop.
 
         Returns:
-            The free outputs of the last run.
+            The free outputs of the last run; the loop also ends where a promotion waits for a person.
 
         Raises:
             LedgerError: Another process drives the loop, or the ledger is damaged.
-            ParameterError: A parameter of the loop is unknown or out of range.
+            ParameterError: A pipeline or a parameter is unknown, or a parameter out of range.
             SystemExit: The loop was interrupted, with code 130 by Ctrl-C and 143 by SIGTERM.
         """
         if args or not _is_whole_cycle(request):
+            if not args:
+                self._check(request, request.get("pipeline_names") or ["cycle"])
             return super().run(*args, **request)
+        self._check(request, ["cycle", "seed"])
         outputs: dict[str, Any] = {}
         started = 0
         _, _, catalog = self._load(request)
         with _clean_exit(), catalog["ledger"].lock():
-            while opened := self._next_cycle(request, started):
-                outputs = self._run_cycle(opened, request)
-                started += 1
+            try:
+                while opened := self._next_cycle(request, started):
+                    outputs = self._run_cycle(opened, request)
+                    started += 1
+            except AwaitingApproval as waiting:
+                Console().print(f"No further cycle: {waiting}", markup=False, soft_wrap=True)
         return outputs
 
     def _next_cycle(self, request: dict[str, Any], started: int) -> Opened | None:
@@ -76,13 +85,17 @@ class CycleSession(KedroServiceSession):
         history = History.of(catalog["ledger"].load())
         _discard_workspaces(history, map(catalog.get, pipeline.inputs()))
         if history.open_cycle:
-            self._warn_of_changes(history.open_cycle, node_parameters(pipeline, parameters))
+            if awaiting_cycle(history, catalog):
+                raise AwaitingApproval(waits_for_approval(history.open_cycle.cycle))
+            self._warn_of_changes(history.open_cycle, node_parameters(pipeline, parameters), catalog)
             return history.open_cycle
         params = LoopParams.of(parameters)
-        if reasons := self._hook_manager.hook.repeat_run(history=history, params=params, started=started):
+        hook = self._hook_manager.hook
+        if reasons := hook.repeat_run(history=history, params=params, catalog=catalog, started=started):
             Console().print(render(summarise(history), catalog["blessed"].load()))
             Console().print(f"No further cycle: {'; '.join(reasons)}", markup=False, soft_wrap=True)
             return None
+        hook.before_cycle_opened(catalog=catalog)
         datasets = versioned_datasets(pipeline, catalog)
         if not catalog["mix"].exists():
             run_id = next_run_id(datasets.values(), history.run_ids)
@@ -93,6 +106,7 @@ class CycleSession(KedroServiceSession):
             run_id=run_id,
             pins=pin(pipeline, datasets, run_id),
             params=node_parameters(pipeline, parameters),
+            constitution=constitution_digest(catalog),
             code=code_version(self._project_path),
             at=_now(),
         )
@@ -113,6 +127,8 @@ class CycleSession(KedroServiceSession):
         )
         try:
             outputs = super().run(**resumable)
+        except AwaitingApproval:
+            raise
         except Exception:
             logger.error("Cycle %d stays open; the same command goes on with it", opened.cycle)
             raise
@@ -127,6 +143,14 @@ class CycleSession(KedroServiceSession):
         catalog["ledger"].save(closed.model_dump(mode="json"))
         return outputs
 
+    def _check(self, request: dict[str, Any], names: list[str]) -> None:
+        """Check the command before anything is opened or written."""
+        pipelines.set_requested(None)
+        if unknown := sorted(set(names) - set(pipelines)):
+            raise ParameterError(f"There is no pipeline {unknown[0]!r}; there are {', '.join(sorted(pipelines))}.")
+        context = self.load_context(request.get("runtime_params"))
+        check_parameters({name: pipelines[name] for name in names}, context.config_loader["parameters"])
+
     def _load(self, request: dict[str, Any]) -> tuple[KedroContext, Pipeline, CatalogProtocol]:
         """Return the context, the cycle, and a catalog of latest versions, as the command asks for them."""
         pipelines.set_requested(["cycle"])
@@ -134,13 +158,15 @@ class CycleSession(KedroServiceSession):
         context._pipelines_to_validate = ["cycle"]
         return context, pipelines["cycle"], context._get_catalog()
 
-    def _warn_of_changes(self, opened: Opened, params: dict[str, Any]) -> None:
+    def _warn_of_changes(self, opened: Opened, params: dict[str, Any], catalog: CatalogProtocol) -> None:
         if changed := changes(opened.params, params):
             logger.warning(
                 "Cycle %d goes on with the parameters that it was opened with; the next one gets the new %s",
                 opened.cycle,
                 ", ".join(changed),
             )
+        if opened.constitution != constitution_digest(catalog):
+            logger.warning("Cycle %d goes on under a constitution that changed since it was opened", opened.cycle)
         if opened.code != (code := code_version(self._project_path)):
             logger.warning("Cycle %d was opened by code %s and goes on with %s", opened.cycle, opened.code, code)
 

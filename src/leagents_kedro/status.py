@@ -8,10 +8,11 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from leagents_kedro.history import Cycle, History
+from leagents_kedro.history import Cycle, History, Opened
 from leagents_kedro.records import Checkpoint, Record, Score, Verdict
 
 State = Literal["open", "closed"]
+CycleState = Literal["open", "awaiting approval", "closed"]
 
 
 class ScoreStatus(Record):
@@ -28,7 +29,7 @@ class CycleStatus(Record):
 
     number: int
     run_id: str
-    state: State
+    state: CycleState
     rung: int | None
     decision: Verdict | None
     reason: str | None
@@ -45,10 +46,14 @@ class RunStatus(Record):
     cycles: tuple[CycleStatus, ...]
 
 
-def summarise(history: History) -> list[RunStatus]:
-    """Return what there is to tell of each run."""
+def summarise(history: History, awaiting: Opened | None = None) -> list[RunStatus]:
+    """Return what there is to tell of each run; ``awaiting`` is the cycle whose promotion waits for a person."""
     return [
-        RunStatus(run=run.number, state="closed" if run.ended else "open", cycles=tuple(map(_cycle, run.cycles)))
+        RunStatus(
+            run=run.number,
+            state="closed" if run.ended else "open",
+            cycles=tuple(_cycle(cycle, awaiting) for cycle in run.cycles),
+        )
         for run in history.runs
     ]
 
@@ -82,14 +87,14 @@ def _table(run: RunStatus) -> Table:
     return table
 
 
-def _cycle(cycle: Cycle) -> CycleStatus:
+def _cycle(cycle: Cycle, awaiting: Opened | None) -> CycleStatus:
     closed = cycle.closed
     record = closed.record if closed else None
     evidence = record.decision.evidence if record else None
     return CycleStatus(
         number=cycle.opened.cycle,
         run_id=cycle.opened.run_id,
-        state="closed" if closed else "open",
+        state="closed" if closed else "awaiting approval" if cycle.opened == awaiting else "open",
         rung=record.plan.rung if record else None,
         decision=record.decision.verdict if record else None,
         reason=record.decision.reason if record else None,

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +38,28 @@ def test_a_row_that_was_cut_short_is_none_and_makes_room(ledger, torn):
     assert ledger.load() == [{"number": 1}, {"number": 3}]
 
 
+def test_an_append_reads_no_more_than_the_tail(ledger, monkeypatch):
+    rows = [{"number": number, "text": "x" * 3000} for number in range(20)]
+    for row in rows:
+        ledger.save(row)
+    with file_of(ledger).open("ab") as file:
+        file.write(b"y" * 10_000)
+    read = []
+    real_open = Path.open
+
+    def counting(path, *args, **kwargs):
+        file = real_open(path, *args, **kwargs)
+        real_read = file.read
+        file.read = lambda size: read.append(size) or real_read(size)
+        return file
+
+    monkeypatch.setattr(Path, "open", counting)
+    ledger.save({"number": 20})
+    monkeypatch.undo()
+    assert sum(read) < 20_000
+    assert ledger.load() == [*rows, {"number": 20}]
+
+
 @pytest.mark.parametrize("line", ["{", "[1]", "", "null"])
 def test_a_damaged_line_is_named(ledger, line):
     ledger.save({"number": 1})
@@ -60,8 +83,8 @@ def test_the_lock_of_a_killed_driver_is_free_although_its_worker_lives(ledger, t
         "from leagents_kedro.datasets.ledger import LedgerDataset\n"
         "with LedgerDataset(filepath=sys.argv[1]).lock():\n"
         "    worker = os.fork()\n"
-        "    if worker:\n"
-        "        print(worker, flush=True)\n"
+        "    if not worker:\n"  # it speaks when it has let go of the lock
+        "        print(os.getpid(), flush=True)\n"
         "    time.sleep(60)\n"
     )
     command = [sys.executable, "-c", driver, str(file_of(ledger))]

@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 
 def test_no_ledger_yet(project):
     ended = project.kedro("loop", "status")
@@ -48,3 +50,31 @@ def test_json_has_stable_keys(project):
 
 def test_help_documents_the_json(project):
     assert '"candidate": SCORE' in project.kedro("loop", "status", "--help").output
+
+
+@pytest.mark.parametrize("command", ["replay", "whatif"])
+def test_there_is_nothing_to_replay_yet(project, command):
+    assert "no decision in the ledger yet" in project.kedro("loop", command).output
+    assert json.loads(project.kedro("loop", command, "--json").output) == []
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ("training.steps=1", "Only rules of the gate can be tried on recorded outcomes: gating.*, got 'training'."),
+        ("gating.alpha=0.1", "There is no rule gating.alpha of the gate; there are alpha_promote"),
+    ],
+)
+def test_only_rules_of_the_gate_can_be_tried(project, params, message):
+    ended = project.kedro("loop", "whatif", f"--params={params}")
+    assert ended.code == 1
+    assert f"Error: {message}" in ended.output
+
+
+def test_a_ledger_without_its_outcomes_does_not_replay(project):
+    project.kedro("run", "--params=loop.max_cycles=1")
+    ended = project.kedro("loop", "replay")
+    assert ended.code == 1
+    assert "gone" in ended.output
+    assert "Error: The ledger does not follow from the recorded outcomes." in ended.output
+    assert project.kedro("loop", "whatif", "--params=gating.alpha_promote=0.1").code == 0

@@ -37,6 +37,20 @@ def cycles(*verdicts):
     return [row for cycle, verdict in enumerate(verdicts, 1) for row in (opened(cycle), closed(cycle, verdict))]
 
 
+def answer(event="approved", **question):
+    return {"event": event, "by": "Ada", "note": None, "at": "2026-01-01T00:00:00+00:00"} | question
+
+
+def test_answers_belong_to_the_open_cycle_or_to_a_constitution():
+    rows = [opened(1), answer("rejected", cycle=1), closed(1), answer(constitution="abc"), opened(2)]
+    history = History.of(rows)
+    assert history.answer_to(1).event == "rejected"
+    assert history.answer_to(2) is None
+    assert history.approved_constitutions == {"abc"}
+    assert history.next_cycle == 2
+    assert len(history.cycles) == 1
+
+
 def test_no_rows_are_an_empty_past():
     history = History.of([])
     assert (history.runs, history.cycles, history.open_cycle) == ((), (), None)
@@ -66,6 +80,11 @@ def test_the_next_cycle_is_the_open_one():
         ([opened(2)], "expected 'opened' of cycle 1"),
         ([*cycles("stop"), closed(1)], "expected 'opened' of cycle 2"),
         ([opened(1, "other"), closed(1)], "(other)"),
+        ([answer(cycle=1)], "not open or was answered before"),
+        ([*cycles("promote"), answer(cycle=1)], "not open or was answered before"),
+        ([opened(1), answer(cycle=2)], "not open or was"),
+        ([opened(1), answer(cycle=1), answer(cycle=1)], "Row 3"),
+        ([answer()], "to a cycle or to a constitution"),
         ([{"event": "paused"}], "Row 1 of the ledger is malformed"),
         ([opened(1) | {"cycle": "one"}], "cycle"),
     ],

@@ -60,6 +60,13 @@ def harvest():
 
 
 @pytest.fixture
+def constitution():
+    from leagents_kedro.datasets.constitution import ConstitutionDataset
+
+    return ConstitutionDataset(str(BASE / "constitution.yml")).load()
+
+
+@pytest.fixture
 def checkpoint():
     def of(digest: str = "d" * 64, rung: int = 0) -> Checkpoint:
         return Checkpoint(path=Path("nowhere"), policy_type="act", rung=rung, step=20, digest=digest)

@@ -24,7 +24,7 @@ def test_what_a_cycle_inherits_and_leaves_are_names_of_the_same_place():
 
 
 @pytest.fixture
-def catalog(tmp_path, suite, demonstrations, selection, training, evaluation, gating, harvest):
+def catalog(tmp_path, suite, demonstrations, selection, training, evaluation, gating, harvest, constitution):
     from kedro.io import Version
 
     from leagents_kedro.datasets.checkpoint import CheckpointDataset
@@ -44,6 +44,7 @@ def catalog(tmp_path, suite, demonstrations, selection, training, evaluation, ga
         "params:gating": few,
         "params:harvest": harvest,
         "params:loop.run_seed": 0,
+        "constitution": constitution,
         "ledger": [],
         "blessed": None,
         "head": None,

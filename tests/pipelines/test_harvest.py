@@ -36,27 +36,35 @@ def outcomes(reach: int, drawer: int, episodes: int = 10) -> Outcomes:
 
 
 @pytest.mark.parametrize("verdict", ["iterate", "rollback", "escalate", "stop"])
-def test_only_a_promotion_is_published_and_harvested(verdict, decision, checkpoint, suite, harvest, evaluation):
+def test_only_a_promotion_is_published_and_harvested(
+    verdict, decision, checkpoint, suite, harvest, evaluation, constitution
+):
     candidate, blessed = checkpoint("c" * 64), checkpoint("b" * 64)
     assert publish_blessed(decision(verdict), candidate, blessed) is blessed
     assert publish_blessed(decision("promote"), candidate, blessed) is candidate
-    assert harvest_rollouts(decision(verdict), blessed, None, suite, harvest, evaluation, 0) is None
+    assert harvest_rollouts(decision(verdict), blessed, None, suite, harvest, evaluation, 0, constitution) is None
 
 
-def test_failing_tasks_get_more_demonstrations_up_to_the_cap(decision, suite, demonstrations):
+def test_failing_tasks_get_more_demonstrations_up_to_the_cap(decision, suite, demonstrations, constitution):
     schedule = demonstrations.model_copy(update={"growth_per_task": 1, "failing_factor": 2, "cap_per_task": 4})
-    new = collect_demonstrations(decision("iterate"), outcomes(9, 2), PLAN, MixOfCounts(3, 1), suite, schedule, 0)
+    new = collect_demonstrations(
+        decision("iterate"), outcomes(9, 2), PLAN, MixOfCounts(3, 1), suite, schedule, 0, constitution
+    )
     assert [episode.sentence for episode in new.episodes].count("Reach a goal position") == 1
     assert [episode.sentence for episode in new.episodes].count("Push and close a drawer") == 2
-    full = collect_demonstrations(decision("iterate"), outcomes(9, 2), PLAN, MixOfCounts(4, 5), suite, schedule, 0)
+    full = collect_demonstrations(
+        decision("iterate"), outcomes(9, 2), PLAN, MixOfCounts(4, 5), suite, schedule, 0, constitution
+    )
     assert full is None
 
 
-def test_nothing_is_collected_where_it_would_not_be_used(decision, suite, demonstrations):
+def test_nothing_is_collected_where_it_would_not_be_used(decision, suite, demonstrations, constitution):
     imported = demonstrations.model_copy(update={"source": "folder", "folder": "somewhere"})
     for verdict, schedule in (("stop", demonstrations), ("iterate", imported)):
         assert (
-            collect_demonstrations(decision(verdict), outcomes(0, 0), PLAN, MixOfCounts(1, 1), suite, schedule, 0)
+            collect_demonstrations(
+                decision(verdict), outcomes(0, 0), PLAN, MixOfCounts(1, 1), suite, schedule, 0, constitution
+            )
             is None
         )
 

@@ -1,10 +1,15 @@
+from pathlib import Path
+
 import pytest
 
+from leagents_kedro.datasets.constitution import ConstitutionDataset
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.episodes.writing import write_episodes
-from leagents_kedro.errors import CoverageError, DatasetError, ParameterError
+from leagents_kedro.errors import ConstitutionError, CoverageError, DatasetError, ParameterError
 from leagents_kedro.pipelines.seed.nodes import collect_episodes
-from leagents_kedro.pipelines.selection.nodes import propose_plan, select_episodes
+from leagents_kedro.pipelines.selection.nodes import propose_plan, review_plan, select_episodes
+
+BASE = Path(__file__).parents[2] / "conf" / "base"
 
 
 @pytest.mark.parametrize(
@@ -45,6 +50,26 @@ def test_an_invalid_rung_is_named_before_anything_is_trained(ledger, training, g
         propose_plan(ledger(), None, ladder, gating)
 
 
+def test_a_plan_within_the_limits_passes_as_it_is(
+    ledger, training, gating, suite, demonstrations, harvest, constitution
+):
+    proposal = propose_plan(ledger(), None, training, gating)
+    assert review_plan(proposal, constitution, suite, demonstrations, training, gating, harvest) == proposal
+
+
+def test_a_plan_beyond_the_limits_is_stopped_and_every_broken_limit_named(
+    ledger, training, gating, suite, demonstrations, harvest, constitution
+):
+    strict = constitution.model_copy(update={"max_training_steps": 19, "max_episodes": 50, "environments": ("libero",)})
+    pushing = training.ladder[0].model_copy(update={"options": {"push_to_hub": True}})
+    pushy = training.model_copy(update={"ladder": (pushing,)})
+    proposal = propose_plan(ledger(), None, pushy, gating)
+    with pytest.raises(ConstitutionError) as error:
+        review_plan(proposal, strict, suite, demonstrations, pushy, gating, harvest)
+    for limit in ("20 training steps", "100 episodes", "metaworld_state is not among", "push_to_hub=true"):
+        assert limit in str(error.value)
+
+
 @pytest.fixture(scope="module")
 def mix(tmp_path_factory):
     """Three reaches and one closed drawer, by the real experts."""
@@ -65,7 +90,8 @@ def mix(tmp_path_factory):
         action_noise=0.1,
         max_attempts_factor=4,
     )
-    new = collect_episodes(suite, demonstrations, {"reach-v3": 3, "drawer-close-v3": 1}, 0, 0)
+    limits = ConstitutionDataset(str(BASE / "constitution.yml")).load()
+    new = collect_episodes(suite, demonstrations, {"reach-v3": 3, "drawer-close-v3": 1}, 0, 0, limits)
     root = tmp_path_factory.mktemp("mix") / "v3"
     write_episodes(root, new.episodes, new.features, new.fps, new.robot_type)
     return Shards(root)

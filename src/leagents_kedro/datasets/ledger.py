@@ -7,12 +7,14 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from kedro.io.core import AbstractDataset
 
 from leagents_kedro.datasets.published import NamedErrors, sync
 from leagents_kedro.errors import LedgerError
+
+_BLOCK_BYTES = 1 << 12
 
 
 class LedgerDataset(NamedErrors, AbstractDataset[dict[str, Any], list[dict[str, Any]]]):
@@ -40,8 +42,7 @@ class LedgerDataset(NamedErrors, AbstractDataset[dict[str, Any], list[dict[str, 
         """Append a row and wait until the disk has it."""
         self._filepath.parent.mkdir(parents=True, exist_ok=True)
         with self._filepath.open("ab+") as file:
-            file.seek(0)
-            file.truncate(file.read().rfind(b"\n") + 1)
+            file.truncate(_end_of_rows(file))
             file.write(json.dumps(data).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
@@ -88,3 +89,15 @@ class LedgerDataset(NamedErrors, AbstractDataset[dict[str, Any], list[dict[str, 
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath)}
+
+
+def _end_of_rows(file: BinaryIO) -> int:
+    """Return where the last whole line ends; nothing before that line is read, however long the file is."""
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        start = max(0, end - _BLOCK_BYTES)
+        file.seek(start)
+        if newline := file.read(end - start).rfind(b"\n") + 1:
+            return start + newline
+        end = start
+    return 0

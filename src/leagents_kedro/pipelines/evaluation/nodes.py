@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from leagents_kedro.constitution import Constitution, require
 from leagents_kedro.gate import compare, pair_outcomes, schedule
+from leagents_kedro.jobs import simulation_job
 from leagents_kedro.pipelines.gating.params import GatingParams
 from leagents_kedro.progress import progress_bar
 from leagents_kedro.records import Checkpoint, Outcome, Outcomes, Task
@@ -26,14 +28,19 @@ def evaluate_candidate(
     evaluation: EvaluationParams,
     gating: GatingParams,
     run_seed: int,
+    constitution: Constitution,
 ) -> Outcomes:
     """Measure both checkpoints on the same seeds until the comparison has its verdict.
 
     Outcomes of the blessed checkpoint that an earlier cycle measured since its promotion are used again.
+
+    Raises:
+        ConstitutionError: The episodes of one checkpoint, or the environment, are beyond the limits.
     """
     tasks = resolve_suite(suite.environment, suite.tasks)
     names = [task.name for task in tasks]
     looks = schedule(gating, len(tasks))
+    require(constitution, simulation_job(suite, looks[-1]))
     jobs = paired_jobs(tasks, looks[-1], run_seed, blessed)
     measured = _known_outcomes(previous, blessed)
     outcomes = Outcomes(

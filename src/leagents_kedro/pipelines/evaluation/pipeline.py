@@ -20,9 +20,11 @@ def create_pipeline() -> Pipeline:
                     "params:evaluation",
                     "params:gating",
                     "params:loop.run_seed",
+                    "constitution",
                 ],
                 outputs="outcomes",
                 name="evaluate_candidate",
+                tags="device",
             ),
         ]
     )

@@ -3,6 +3,8 @@
 from typing import Any
 
 from leagents_kedro import gate
+from leagents_kedro.approval import answered, waits_for_approval
+from leagents_kedro.errors import AwaitingApproval
 from leagents_kedro.history import History
 from leagents_kedro.pipelines.training.params import TrainingParams
 from leagents_kedro.records import Checkpoint, Decision, Outcomes, Plan
@@ -29,6 +31,19 @@ def decide(
         rung=plan.rung,
         last_rung=plan.rung == len(training.ladder) - 1,
     )
+
+
+def approve_decision(verdict: Decision, ledger: list[dict[str, Any]], plan: Plan, gating: GatingParams) -> Decision:
+    """Give a person the last word on a promotion, where the rules want it.
+
+    Raises:
+        AwaitingApproval: Nobody has answered yet.
+    """
+    if gating.approval == "auto" or verdict.verdict != "promote":
+        return verdict
+    if answer := History.of(ledger).answer_to(plan.cycle):
+        return answered(verdict, answer)
+    raise AwaitingApproval(f"{waits_for_approval(plan.cycle)}. The gate says: {verdict.reason}")
 
 
 def publish_blessed(decision: Decision, candidate: Checkpoint, blessed: Checkpoint | None) -> Checkpoint | None:

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import decide, publish_blessed
+from .nodes import approve_decision, decide, publish_blessed
 
 
 def create_pipeline() -> Pipeline:
@@ -12,8 +12,14 @@ def create_pipeline() -> Pipeline:
             Node(
                 func=decide,
                 inputs=["outcomes", "plan", "ledger", "params:suite", "params:training", "params:gating"],
-                outputs="decision",
+                outputs="verdict",
                 name="decide",
+            ),
+            Node(
+                func=approve_decision,
+                inputs=["verdict", "ledger", "plan", "params:gating"],
+                outputs="decision",
+                name="approve_decision",
             ),
             Node(
                 func=publish_blessed,

@@ -4,8 +4,10 @@ from collections import Counter
 
 import numpy as np
 
+from leagents_kedro.constitution import Constitution, require
 from leagents_kedro.episodes.columns import recorded_features
 from leagents_kedro.episodes.shards import Appended, Episode, NewEpisodes, Shards
+from leagents_kedro.jobs import simulation_job
 from leagents_kedro.pipelines.evaluation.looks import load_actor
 from leagents_kedro.pipelines.evaluation.params import EvaluationParams
 from leagents_kedro.pipelines.seed.nodes import collect_episodes
@@ -29,8 +31,13 @@ def harvest_rollouts(
     harvest: HarvestParams,
     evaluation: EvaluationParams,
     run_seed: int,
+    constitution: Constitution,
 ) -> NewEpisodes | None:
-    """Return successful episodes of a newly blessed policy, on seeds that nothing else uses; None keeps none."""
+    """Return successful episodes of a newly blessed policy, on seeds that nothing else uses; None keeps none.
+
+    Raises:
+        ConstitutionError: The attempts, or the environment, are beyond the limits.
+    """
     if decision.verdict != "promote" or blessed is None or not harvest.attempts_per_task:
         return None
     jobs = [
@@ -38,6 +45,7 @@ def harvest_rollouts(
         for index in range(harvest.attempts_per_task)
         for task in resolve_suite(suite.environment, suite.tasks)
     ]
+    require(constitution, simulation_job(suite, len(jobs)))
     actor = load_actor(blessed, evaluation)
     with (
         EnvironmentPool(suite.environment, suite.options) as pool,
@@ -68,12 +76,19 @@ def collect_demonstrations(
     suite: SuiteParams,
     demonstrations: DemonstrationParams,
     run_seed: int,
+    constitution: Constitution,
 ) -> NewEpisodes | None:
-    """Return more expert demonstrations, most of the tasks that fail; None where the schedule asks for none."""
+    """Return more expert demonstrations, most of the tasks that fail; None where the schedule asks for none.
+
+    Raises:
+        ConstitutionError: The attempts, or the environment, are beyond the limits.
+    """
     if demonstrations.source != "experts" or decision.verdict == "stop":
         return None
     requests = _requests(outcomes, mix, suite, demonstrations)
-    return collect_episodes(suite, demonstrations, requests, run_seed, plan.cycle) if requests else None
+    if not requests:
+        return None
+    return collect_episodes(suite, demonstrations, requests, run_seed, plan.cycle, constitution)
 
 
 def merge_rollouts(mix: Shards, rollouts: Shards | None, demonstrations: Shards | None) -> Shards | Appended:

@@ -23,7 +23,17 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 func=record_cycle,
-                inputs=["plan", "selection", "mix", "next_mix", "outcomes", "decision", "previous_outcomes"],
+                inputs=[
+                    "plan",
+                    "selection",
+                    "mix",
+                    "next_mix",
+                    "outcomes",
+                    "decision",
+                    "previous_outcomes",
+                    "demonstrations",
+                    "params:harvest",
+                ],
                 outputs="cycle_record",
                 name="record_cycle",
             ),

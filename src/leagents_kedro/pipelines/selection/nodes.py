@@ -4,11 +4,15 @@ from typing import Any
 
 import numpy as np
 
+from leagents_kedro.constitution import Constitution
 from leagents_kedro.episodes import selection as episodes
 from leagents_kedro.episodes.checks import check_fit
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.history import History
+from leagents_kedro.jobs import review, simulation_job, training_job
 from leagents_kedro.pipelines.gating.params import GatingParams
+from leagents_kedro.pipelines.harvest.params import HarvestParams
+from leagents_kedro.pipelines.seed.params import DemonstrationParams
 from leagents_kedro.pipelines.training.params import TrainingParams
 from leagents_kedro.policies.training import policy_config
 from leagents_kedro.records import Checkpoint, CycleRecord, Initial, Plan, Selection
@@ -35,6 +39,29 @@ def propose_plan(
         training_steps=training.ladder[rung].steps,
         reason=reason,
     )
+
+
+def review_plan(
+    proposal: Plan,
+    constitution: Constitution,
+    suite: SuiteParams,
+    demonstrations: DemonstrationParams,
+    training: TrainingParams,
+    gating: GatingParams,
+    harvest: HarvestParams,
+) -> Plan:
+    """Let the plan pass where every job that it leads to is within the limits.
+
+    Raises:
+        ConstitutionError: A job would break a limit; the message names all of them.
+    """
+    tasks = len(resolve_suite(suite.environment, suite.tasks))
+    collected = demonstrations.growth_per_task * demonstrations.failing_factor * demonstrations.max_attempts_factor
+    collects = demonstrations.source == "experts"
+    episodes = (gating.max_pairs, tasks * harvest.attempts_per_task, tasks * collected * collects)
+    jobs = [training_job(training.ladder[proposal.rung], training), simulation_job(suite, max(episodes))]
+    review(constitution, jobs)
+    return proposal
 
 
 def select_episodes(mix: Shards, suite: SuiteParams, selection: SelectionParams) -> Selection:

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import propose_plan, select_episodes
+from .nodes import propose_plan, review_plan, select_episodes
 
 
 def create_pipeline() -> Pipeline:
@@ -12,8 +12,22 @@ def create_pipeline() -> Pipeline:
             Node(
                 func=propose_plan,
                 inputs=["ledger", "blessed", "params:training", "params:gating"],
-                outputs="plan",
+                outputs="proposal",
                 name="propose_plan",
+            ),
+            Node(
+                func=review_plan,
+                inputs=[
+                    "proposal",
+                    "constitution",
+                    "params:suite",
+                    "params:demonstrations",
+                    "params:training",
+                    "params:gating",
+                    "params:harvest",
+                ],
+                outputs="plan",
+                name="review_plan",
             ),
             Node(
                 func=select_episodes,

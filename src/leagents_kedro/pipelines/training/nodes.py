@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from leagents_kedro.constitution import Constitution, require
 from leagents_kedro.datasets.checkpoint import checkpoint_digest
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import CheckpointError
+from leagents_kedro.jobs import training_job
 from leagents_kedro.policies.training import checkpoint_step, train
 from leagents_kedro.progress import progress_bar
 from leagents_kedro.records import Checkpoint, Plan, Selection
@@ -20,18 +22,21 @@ def train_candidate(
     blessed: Checkpoint | None,
     workspace: Path,
     training: TrainingParams,
+    constitution: Constitution,
 ) -> Checkpoint:
     """Train the plan's rung on the selected episodes; a killed training goes on from its last checkpoint.
 
     Raises:
+        ConstitutionError: The training would break a limit.
         CheckpointError: The checkpoint that the plan continues from is not there.
         TrainingError: The loss is not a finite number.
     """
+    rung = training.ladder[plan.rung]
+    require(constitution, training_job(rung, training))
     sources = {"scratch": None, "head": head, "blessed": blessed}
     initial = sources[plan.initial]
     if plan.initial != "scratch" and initial is None:
         raise CheckpointError(f"the plan continues from the {plan.initial} checkpoint, and there is none")
-    rung = training.ladder[plan.rung]
     with progress_bar(f"train {rung.policy_type}", rung.steps, "step") as show:
         folder = train(
             mix,

@@ -11,9 +11,19 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 func=train_candidate,
-                inputs=["mix", "selection", "plan", "head", "blessed", "training_workspace", "params:training"],
+                inputs=[
+                    "mix",
+                    "selection",
+                    "plan",
+                    "head",
+                    "blessed",
+                    "training_workspace",
+                    "params:training",
+                    "constitution",
+                ],
                 outputs="candidate",
                 name="train_candidate",
+                tags="device",
             ),
         ]
     )

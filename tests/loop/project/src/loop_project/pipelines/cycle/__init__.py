@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 
 from leagents_kedro.datasets.checkpoint import checkpoint_digest
 from leagents_kedro.history import History
+from leagents_kedro.pipelines.gating.nodes import approve_decision
 from leagents_kedro.records import Checkpoint, CycleRecord, Decision, Evidence, Plan, Score, Selection
 
 
@@ -21,6 +23,7 @@ class TrainingParams(BaseModel, frozen=True, extra="forbid"):
 
 class GatingParams(BaseModel, frozen=True, extra="forbid"):
     verdicts: tuple[str, ...]
+    approval: str
 
 
 def propose(ledger: list[dict[str, Any]], blessed: Checkpoint | None, training: TrainingParams) -> Plan:
@@ -40,6 +43,10 @@ def train(mix: Selection, plan: Plan, head: Checkpoint | None, workspace: Path, 
         journal.write(f"{plan.cycle}\n")
     print("training", flush=True)
     time.sleep(float(os.environ.get("PAUSE_IN_TRAIN", "0")))
+    if pause := os.environ.get("KILL_IN_TRAIN"):
+        time.sleep(float(pause))
+        (workspace / "progress").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
     folder = workspace / "pretrained_model"
     folder.mkdir(exist_ok=True)
     for name in ("policy_preprocessor.json", "policy_postprocessor.json"):
@@ -52,12 +59,16 @@ def train(mix: Selection, plan: Plan, head: Checkpoint | None, workspace: Path, 
 
 
 def decide(candidate: Checkpoint, plan: Plan, gating: GatingParams) -> Decision:
-    if os.environ.get("FAIL_IN_DECIDE"):
-        raise RuntimeError("decide was told to fail")
+    if secret := os.environ.get("FAIL_IN_DECIDE"):
+        raise RuntimeError(f"decide was told to fail: {secret}")
     verdict = dict(enumerate(gating.verdicts, start=1)).get(plan.cycle, "iterate")
     score = Score(successes=1, episodes=2, low=0.1, high=0.9)
     evidence = Evidence(candidate=score, blessed=None, comparison=None, minimum_detectable_effect=None, task_scores={})
     return Decision(verdict=verdict, reason=f"scripted [{plan.cycle}]", evidence=evidence)
+
+
+def approve(verdict: Decision, ledger: list[dict[str, Any]], plan: Plan, gating: GatingParams) -> Decision:
+    return approve_decision(verdict, ledger, plan, gating)
 
 
 def publish(decision: Decision, candidate: Checkpoint, blessed: Checkpoint | None) -> Checkpoint | None:
@@ -87,7 +98,7 @@ def record(
         blessed_digest=blessed.digest if blessed else None,
         mix_episodes=len(mix.indices),
         selected_episodes=len(mix.indices),
-        evaluated_episodes=0,
+        evaluated_episodes=10,
         new_episodes=len(next_mix.indices) - len(mix.indices),
     )
 
@@ -101,9 +112,12 @@ def create_pipeline() -> Pipeline:
                 inputs=["mix", "plan", "head", "training_workspace", "params:training"],
                 outputs="candidate",
                 name="train",
-                tags="heavy",
+                tags=["heavy", "device"],
             ),
-            Node(func=decide, inputs=["candidate", "plan", "params:gating"], outputs="decision", name="decide"),
+            Node(func=decide, inputs=["candidate", "plan", "params:gating"], outputs="verdict", name="decide"),
+            Node(
+                func=approve, inputs=["verdict", "ledger", "plan", "params:gating"], outputs="decision", name="approve"
+            ),
             Node(func=publish, inputs=["decision", "candidate", "blessed"], outputs="next_blessed", name="publish"),
             Node(func=merge, inputs=["mix", "plan"], outputs="next_mix", name="merge"),
             Node(func=write_page, inputs="decision", outputs="page", name="write_page"),

@@ -1,0 +1,119 @@
+"""A ledger whose decisions the gate really made, replayed from its outcomes."""
+
+import json
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from leagents_kedro import gate
+from leagents_kedro.errors import ParameterError
+from leagents_kedro.gate import GateRules
+from leagents_kedro.history import History
+from leagents_kedro.records import CycleRecord, Outcome, Outcomes, Plan
+from leagents_kedro.replay import as_json, replay
+
+BASE = Path(__file__).parents[1] / "conf" / "base" / "parameters_gating.yml"
+GATING = OmegaConf.to_container(OmegaConf.load(BASE))["gating"] | {"max_pairs": 40, "look_every": 20, "target": None}
+RULES = {name: rule for name, rule in GATING.items() if name in GateRules.model_fields}
+PARAMS = {"gating": GATING, "training": {"ladder": [{}, {}]}}
+AT = "2026-01-01T00:00:00+00:00"
+
+
+def episodes(successes, count=40):
+    return tuple(
+        Outcome(task="push", seed=seed, success=seed < successes, sum_reward=0.0, length=1) for seed in range(count)
+    )
+
+
+MEASURED = {
+    "id-1": Outcomes(environment="e", candidate_digest="a", blessed_digest=None, candidate=episodes(10), blessed=()),
+    "id-2": Outcomes(
+        environment="e", candidate_digest="b", blessed_digest="a", candidate=episodes(14), blessed=episodes(10)
+    ),
+    "id-3": Outcomes(
+        environment="e", candidate_digest="c", blessed_digest="a", candidate=episodes(30), blessed=episodes(10)
+    ),
+}
+
+
+@pytest.fixture
+def rows():
+    rows: list[dict] = []
+    for cycle, (run_id, outcomes) in enumerate(MEASURED.items(), start=1):
+        before = History.of(rows).cycles
+        decision = gate.decide(outcomes, ["push"], before, GateRules(**RULES), last_rung=False, rung=0)
+        record = CycleRecord(
+            plan=Plan(cycle=cycle, run=1, rung=0, initial="scratch", training_steps=1, reason=""),
+            decision=decision,
+            candidate_digest=outcomes.candidate_digest,
+            blessed_digest=outcomes.blessed_digest,
+            mix_episodes=1,
+            selected_episodes=1,
+            evaluated_episodes=40,
+            new_episodes=0,
+        )
+        common = {"cycle": cycle, "run_id": run_id, "at": AT}
+        rows.append({"event": "opened", "pins": {}, "params": PARAMS, "code": None} | common)
+        rows.append({"event": "closed", "seconds": 1.0, "record": record.model_dump(mode="json")} | common)
+    return json.loads(json.dumps(rows))  # as the ledger gives them back
+
+
+def replayed(rows, changes=None, outcomes=MEASURED):
+    return replay(History.of(rows), outcomes.get, lambda params: ["push"], changes)
+
+
+def test_recorded_outcomes_give_the_recorded_decisions(rows):
+    decisions = replayed(rows)
+    assert [decision.recorded for decision in decisions] == ["promote", "iterate", "promote"]
+    assert [decision.recomputed for decision in decisions] == ["promote", "iterate", "promote"]
+    assert not any(decision.differences for decision in decisions)
+    assert json.loads(as_json(decisions))[0]["differences"] == []
+
+
+def test_an_edited_decision_is_found(rows):
+    rows[3]["record"]["decision"]["verdict"] = "rollback"
+    [difference] = replayed(rows)[1].differences
+    assert difference == "verdict: recorded 'rollback', recomputed 'iterate'"
+
+
+def test_edited_outcomes_are_found(rows):
+    better = MEASURED["id-2"].model_copy(update={"candidate": episodes(15)})
+    differences = replayed(rows, outcomes=MEASURED | {"id-2": better})[1].differences
+    assert "evidence.candidate" in differences
+
+
+def test_outcomes_that_are_gone_are_a_difference(rows):
+    decision = replayed(rows, outcomes={key: MEASURED[key] for key in ("id-1", "id-3")})[1]
+    assert decision.recomputed is None
+    assert decision.differences == ("the outcomes of id-2 are gone",)
+
+
+def test_a_rejected_promotion_is_replayed_with_its_answer(rows):
+    answer = {"event": "rejected", "cycle": 3, "by": "Ada", "note": None, "at": AT}
+    assert replayed([*rows[:5], answer, rows[5]])[2].recomputed == "iterate"
+
+
+def test_other_rules_change_the_decisions_that_they_would_change(rows):
+    decisions = replayed(rows, {"floor": 0.5})
+    assert [decision.recomputed for decision in decisions] == ["iterate", "iterate", "promote"]
+    assert decisions[0].differences[0] == "verdict: recorded 'promote', recomputed 'iterate'"
+
+
+def test_a_rule_that_needs_more_episodes_has_no_answer(rows):
+    decision = replayed(rows, {"max_pairs": 200, "futility_power": 0.0})[1]
+    assert decision.recomputed is None
+    assert "unfinished after 40 pairs" in decision.differences[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"alpha_promot": 0.1}, "no rule gating.alpha_promot"),
+        ({"approval": "human"}, "no rule gating.approval"),
+        ({"alpha_promote": 0.7}, "gating.alpha_promote: Input should be less than 0.5"),
+    ],
+)
+def test_what_is_no_rule_is_named(rows, changes, message):
+    with pytest.raises(ParameterError, match=message):
+        replayed(rows, changes)
