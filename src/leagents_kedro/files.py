@@ -1,14 +1,66 @@
-"""Files that are there completely or not at all, also after a power cut."""
+"""Files that are there completely or not at all, also after a power cut, and that versions share."""
 
+import errno
 import os
+import shutil
 from pathlib import Path
+
+_WITHOUT_LINKS = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP}
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write ``content`` beside ``path``, bring it to the disk, and rename it into place."""
     staging = path.with_name(f".staging-{path.name}")
-    with staging.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    staging.write_bytes(content)
+    sync(staging)
     staging.rename(path)
+    sync(path.parent)
+
+
+def link_file(source: Path, target: Path) -> None:
+    """Make ``target`` the same file as ``source``, or a copy where the file system cannot link them."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source.resolve(), target)
+    except OSError as error:
+        if error.errno not in _WITHOUT_LINKS:
+            raise
+        shutil.copy2(source, target)
+
+
+def link_tree(source: Path, target: Path, *, leave_out: tuple[str, ...] = ()) -> None:
+    """Make ``target`` a folder with the files of ``source``; names in ``leave_out`` are skipped at every depth."""
+    shutil.copytree(
+        source,
+        target,
+        copy_function=lambda file, link: link_file(Path(file), Path(link)),
+        ignore=shutil.ignore_patterns(*leave_out),
+    )
+
+
+def remove(path: Path) -> None:
+    """Delete a file, or a folder with all that is in it, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, from the page cache to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(path: Path) -> None:
+    """Bring a file, or a folder with all that is in it, from the page cache to the disk."""
+    if path.is_dir():
+        for folder, _, files in os.walk(path):
+            for name in files:
+                sync(Path(folder, name))
+            sync(Path(folder))
+    else:
+        sync(path)

@@ -3,8 +3,9 @@ import json
 import pytest
 from kedro.io import DataCatalog
 
-from leagents_kedro.datasets.checkpoint import CheckpointDataset, checkpoint_digest
+from leagents_kedro.datasets.checkpoint import CheckpointDataset
 from leagents_kedro.errors import CheckpointError
+from leagents_kedro.policies.checkpoints import checkpoint_digest
 from leagents_kedro.records import Checkpoint
 
 

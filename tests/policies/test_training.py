@@ -7,7 +7,8 @@ from safetensors.torch import load_file
 
 from leagents_kedro.errors import CheckpointError, ParameterError, TrainingError
 from leagents_kedro.policies.actor import Actor
-from leagents_kedro.policies.training import checkpoint_step, train
+from leagents_kedro.policies.checkpoints import checkpoint_step
+from leagents_kedro.policies.training import train
 
 EPISODES = [0, 1, 3]
 

@@ -1,17 +1,16 @@
 """LeRobot checkpoints."""
 
-import hashlib
 import json
 from pathlib import Path
 
-from leagents_kedro.datasets.published import PublishedDataset, link_tree
+from leagents_kedro.datasets.published import PublishedDataset
 from leagents_kedro.errors import CheckpointError
+from leagents_kedro.files import link_tree
 from leagents_kedro.records import Checkpoint
 
 _EMPTY = "EMPTY"
 _RECORD = "checkpoint.json"
 _PROCESSORS = ("policy_preprocessor.json", "policy_postprocessor.json")
-_WITHOUT_EFFECT = {"train_config.json", "README.md"}
 
 
 class CheckpointDataset(PublishedDataset[Checkpoint | None, Checkpoint | None]):
@@ -37,20 +36,6 @@ class CheckpointDataset(PublishedDataset[Checkpoint | None, Checkpoint | None]):
         _check_complete(data.pretrained_model)
         link_tree(data.path, path, leave_out=(_RECORD,))
         (path / _RECORD).write_text(data.model_dump_json(indent=2, exclude={"path"}) + "\n", encoding="utf-8")
-
-
-def checkpoint_digest(pretrained_model: Path) -> str:
-    """Return the SHA-256 (hex) of what makes a policy act as it does: names and bytes of its files.
-
-    ``train_config.json`` and ``README.md`` do not count: they name folders and dates.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(pretrained_model.rglob("*")):
-        if path.is_file() and path.name not in _WITHOUT_EFFECT:
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-            digest.update(f"{path.relative_to(pretrained_model).as_posix()}\0{content}\n".encode())
-    return digest.hexdigest()
 
 
 def _check_complete(folder: Path) -> None:

@@ -11,8 +11,9 @@ from typing import Any, BinaryIO
 
 from kedro.io.core import AbstractDataset
 
-from leagents_kedro.datasets.published import NamedErrors, sync
+from leagents_kedro.datasets.published import NamedErrors
 from leagents_kedro.errors import LedgerError
+from leagents_kedro.files import sync
 
 _BLOCK_BYTES = 1 << 12
 

@@ -1,7 +1,5 @@
 """Versions that are there completely or not at all."""
 
-import os
-import shutil
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ from kedro.io.core import AbstractDataset, AbstractVersionedDataset, Version
 from kedro.io.core import DatasetError as KedroDatasetError
 
 from leagents_kedro.errors import LeAgentsError
+from leagents_kedro.files import remove, sync, sync_tree
 
 
 class NamedErrors:
@@ -102,9 +101,9 @@ class PublishedDataset[In, Out](NamedErrors, AbstractVersionedDataset[In, Out | 
         target = Path(self._get_save_path())
         staging = target.with_name(f".staging-{target.name}")
         target.parent.mkdir(parents=True, exist_ok=True)
-        _remove(staging)
+        remove(staging)
         self._write(data, staging)
-        _sync_tree(staging)
+        sync_tree(staging)
         staging.rename(target)
         for folder in {target.parent, Path(self._filepath), Path(self._filepath.parent)}:
             sync(folder)
@@ -129,21 +128,6 @@ class PublishedDataset[In, Out](NamedErrors, AbstractVersionedDataset[In, Out | 
         return {"filepath": str(self._filepath), "version": self._version}
 
 
-def link_tree(source: Path, target: Path, *, leave_out: tuple[str, ...] = ()) -> None:
-    """Make ``target`` a folder with the files of ``source``, as hard links where the file system can.
-
-    Files named in ``leave_out`` are skipped at every depth. Across file systems files are copied.
-    """
-    shutil.copytree(source, target, copy_function=_link_or_copy, ignore=shutil.ignore_patterns(*leave_out))
-
-
-def _link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(os.path.realpath(source), target)
-    except OSError:
-        shutil.copy2(source, target)
-
-
 @contextmanager
 def _named(dataset: AbstractDataset, action: str) -> Iterator[None]:
     """Name the dataset in errors that are not named already."""
@@ -153,30 +137,3 @@ def _named(dataset: AbstractDataset, action: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise KedroDatasetError(f"Failed while {action} dataset {dataset!s}.\n{error}") from error
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _sync_tree(path: Path) -> None:
-    """Bring a file, or a folder with all that is in it, from the page cache to the disk."""
-    if path.is_dir():
-        for folder, _, files in os.walk(path):
-            for name in files:
-                sync(Path(folder, name))
-            sync(Path(folder))
-    else:
-        sync(path)
-
-
-def sync(path: Path) -> None:
-    """Bring a file, or the names in a folder, from the page cache to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,25 +1,11 @@
 """Files of one dataset as files of another: hard links under numbers of their own."""
 
-import errno
 import hashlib
-import os
 import re
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-_WITHOUT_LINKS = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP}
-
-
-def link_file(source: Path, target: Path) -> None:
-    """Make ``target`` the same file as ``source``, or a copy where the file system cannot link them."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source.resolve(), target)
-    except OSError as error:
-        if error.errno not in _WITHOUT_LINKS:
-            raise
-        shutil.copy2(source, target)
+from leagents_kedro.files import link_file
 
 
 def link_files(source: Path, target: Path, pattern: str) -> None:

@@ -24,10 +24,11 @@ from leagents_kedro.episodes.columns import (
     to_table,
     visual_features,
 )
-from leagents_kedro.episodes.files import digest, link_file, link_files, next_place
+from leagents_kedro.episodes.files import digest, link_files, next_place
 from leagents_kedro.episodes.shards import Episode, Shards
 from leagents_kedro.episodes.statistics import describe, describe_episodes
 from leagents_kedro.errors import DatasetError
+from leagents_kedro.files import link_file
 
 if TYPE_CHECKING:
     from lerobot.datasets.utils import DatasetInfo

@@ -369,8 +369,3 @@ def _save(config: "TrainPipelineConfig", step: int, policy: Any, *state: Any) ->
     for other in place.parent.iterdir():
         if other.is_dir() and not other.is_symlink() and other != place:
             shutil.rmtree(other)
-
-
-def checkpoint_step(checkpoint: Path) -> int:
-    """Return the number of optimisation steps behind ``checkpoint`` (a LeRobot checkpoint folder)."""
-    return int(json.loads((checkpoint / "training_state" / "training_step.json").read_text())["step"])
