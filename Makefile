@@ -29,7 +29,8 @@ constraints: $(UV)    ## pin the transitive dependencies anew
 	rm constraints.new
 
 clean:                ## forget every run: data sets, checkpoints, ledger
-	rm -rf data/* knowledge/experiments
+	find data -mindepth 1 ! -name README.md -delete
+	rm -rf knowledge/experiments
 
 .tools/uv/bin/uv:
 	python3 -m venv .tools/uv

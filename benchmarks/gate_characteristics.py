@@ -260,6 +260,7 @@ class Loop:
         digest = f"candidate-{cycle}"
         decision = decide(
             Outcomes(
+                protocol="p",
                 environment="simulated",
                 candidate_digest=digest,
                 blessed_digest=self.blessed_digest,

@@ -128,3 +128,6 @@ def test_a_loop_killed_at_random_moments_tells_the_same_story(undisturbed, envir
     killed = small_project(tmp_path)
     assert kill_at_random_moments(killed, environ, kills, duration_s * 0.8) >= 1
     assert story(killed) == story(project)
+    events = [json.loads(line) for line in (killed / "data" / "events.jsonl").read_text().splitlines()]
+    trained = [row["run_id"] for row in events if row.get("job") == "train_candidate" and row["event"] == "finished"]
+    assert len(trained) == len(set(trained)), "no finished training is repeated"

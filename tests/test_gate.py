@@ -79,6 +79,7 @@ def make_outcomes(
         for side in (0, 1)
     )
     return Outcomes(
+        protocol="p",
         environment="simulated",
         candidate_digest=candidate,
         blessed_digest=blessed,

@@ -27,12 +27,24 @@ def episodes(successes, count=40):
 
 
 MEASURED = {
-    "id-1": Outcomes(environment="e", candidate_digest="a", blessed_digest=None, candidate=episodes(10), blessed=()),
+    "id-1": Outcomes(
+        protocol="p", environment="e", candidate_digest="a", blessed_digest=None, candidate=episodes(10), blessed=()
+    ),
     "id-2": Outcomes(
-        environment="e", candidate_digest="b", blessed_digest="a", candidate=episodes(14), blessed=episodes(10)
+        protocol="p",
+        environment="e",
+        candidate_digest="b",
+        blessed_digest="a",
+        candidate=episodes(14),
+        blessed=episodes(10),
     ),
     "id-3": Outcomes(
-        environment="e", candidate_digest="c", blessed_digest="a", candidate=episodes(30), blessed=episodes(10)
+        protocol="p",
+        environment="e",
+        candidate_digest="c",
+        blessed_digest="a",
+        candidate=episodes(30),
+        blessed=episodes(10),
     ),
 }
 

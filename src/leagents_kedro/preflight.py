@@ -5,7 +5,7 @@ from kedro.io import CatalogProtocol
 
 from leagents_kedro.gate import schedule
 from leagents_kedro.jobs import review, simulation_job, training_job
-from leagents_kedro.policies.training import policy_config
+from leagents_kedro.pipelines.selection.nodes import propose_plan, select_episodes
 from leagents_kedro.simulation.suites import resolve_suite
 
 
@@ -14,10 +14,11 @@ class PreflightHooks:
 
     @hook_impl
     def before_cycle_opened(self, catalog: CatalogProtocol) -> None:
-        """Check tasks, looks, and every rung of the ladder, also those that are not trained yet.
+        """Check tasks, looks, every rung of the ladder, and that the mix covers the suite and fits the environment.
 
         Raises:
             ParameterError: A task, policy, or option is unknown, or the looks do not fit the number of tasks.
+            DatasetError: The mix lacks a task of the suite, or is of another environment.
             ConstitutionError: The training of a rung, or the evaluation, would break a limit.
         """
         if "params:suite" not in catalog:
@@ -25,7 +26,8 @@ class PreflightHooks:
         suite, training = catalog.load("params:suite"), catalog.load("params:training")
         tasks = resolve_suite(suite.environment, suite.tasks)
         looks = schedule(catalog.load("params:gating"), len(tasks))
-        for rung in training.ladder:
-            policy_config(rung, training.device)
         jobs = [simulation_job(suite, looks[-1]), *(training_job(rung, training) for rung in training.ladder)]
         review(catalog.load("constitution"), jobs)
+        propose_plan(catalog.load("ledger"), catalog.load("blessed"), training, catalog.load("params:gating"))
+        if catalog["mix"].exists():
+            select_episodes(catalog.load("mix"), suite, catalog.load("params:selection"))

@@ -76,11 +76,13 @@ class Outcome(Record):
 class Outcomes(Record):
     """What evaluation measured: the candidate, and the blessed checkpoint on the same seeds.
 
-    ``blessed`` may be longer than ``candidate``: it keeps every episode that was measured for that
-    checkpoint since its promotion, so that a later challenger need not measure it again.
+    ``protocol`` is a digest of all that outcomes depend on beside checkpoints and seeds; only those under the
+    same one may be compared. ``blessed`` may be longer than ``candidate``: it keeps every episode that was measured for
+    that checkpoint since its promotion, so that a later challenger need not measure it again.
     """
 
     environment: str
+    protocol: str
     candidate_digest: str
     blessed_digest: str | None
     candidate: tuple[Outcome, ...]

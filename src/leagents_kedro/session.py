@@ -100,6 +100,9 @@ class CycleSession(KedroServiceSession):
         if not catalog["mix"].exists():
             run_id = next_run_id(datasets.values(), history.run_ids)
             super().run(**_like(request, pipeline_names=["seed"], run_id=run_id))
+            _, _, catalog = self._load(request)
+            hook.before_cycle_opened(catalog=catalog)
+            datasets = versioned_datasets(pipeline, catalog)
         run_id = next_run_id(datasets.values(), history.run_ids)
         opened = Opened(
             cycle=history.next_cycle,

@@ -50,6 +50,14 @@ def test_a_dataset_is_taken_over_as_it_is(mix, tmp_path):
     assert mix("2").load().data_files[0].samefile(mix("1").load().data_files[0])
 
 
+def test_a_dataset_from_elsewhere_is_copied_since_its_owner_may_edit_it(mix, tmp_path):
+    elsewhere = LeRobotShards(str(tmp_path / "elsewhere"), Version("1", "1"))
+    elsewhere.save(new_episodes(1, ("reach",)))
+    mix("1").save(elsewhere.load())
+    assert not mix("1").load().data_files[0].samefile(elsewhere.load().data_files[0])
+    assert mix("1").load().data_files[0].read_bytes() == elsewhere.load().data_files[0].read_bytes()
+
+
 @pytest.mark.parametrize("nothing", [None, new_episodes(0, ())], ids=["none", "no episodes"])
 def test_no_episodes_are_a_version_too(mix, nothing):
     mix("1").save(nothing)

@@ -27,6 +27,7 @@ def outcomes(reach: int, drawer: int, episodes: int = 10) -> Outcomes:
         ]
 
     return Outcomes(
+        protocol="p",
         environment="metaworld_state",
         candidate_digest="c",
         blessed_digest=None,

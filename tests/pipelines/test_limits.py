@@ -19,7 +19,7 @@ def strict(constitution):
 
 def test_training(training, strict, tmp_path):
     with pytest.raises(ConstitutionError, match="20 training steps are more than 1"):
-        train_candidate(None, Selection(episodes={}), PLAN, None, None, tmp_path, training, strict)
+        train_candidate(None, Selection(episodes={}), PLAN, None, None, tmp_path, training, 0, strict)
 
 
 def test_evaluation(checkpoint, suite, evaluation, gating, strict, tmp_path):
@@ -39,7 +39,7 @@ def test_collection(decision, suite, demonstrations, strict):
         tasks = ()
         index = type("Index", (), {"task": []})()
 
-    nothing = Outcomes(environment="", candidate_digest="", blessed_digest=None, candidate=(), blessed=())
+    nothing = Outcomes(protocol="p", environment="", candidate_digest="", blessed_digest=None, candidate=(), blessed=())
     with pytest.raises(ConstitutionError, match="episodes are more than 1"):
         collect_demonstrations(decision("iterate"), nothing, PLAN, Mix(), suite, demonstrations, 0, strict)
     with pytest.raises(ConstitutionError, match="episodes are more than 1"):

@@ -15,7 +15,8 @@ _EMPTY = "EMPTY"
 class LeRobotShards(PublishedDataset[NewEpisodes | Appended | Shards | None, Shards | None]):
     """A LeRobotDataset v3 a version, as ``lerobot-train --dataset.root=...`` opens it.
 
-    Saving writes new episodes, appends datasets to one, or takes over another; what stays the same is hard-linked.
+    Saving writes new episodes, appends datasets to one, or takes over another. What another version of this entry
+    holds is hard-linked; a folder from elsewhere is copied, since its owner may edit it in place.
     No episodes are a version too: a folder with an ``EMPTY`` file, since a LeRobotDataset cannot be empty.
     """
 
@@ -46,4 +47,5 @@ class LeRobotShards(PublishedDataset[NewEpisodes | Appended | Shards | None, Sha
             case Appended(base, additions):
                 append_datasets(base, additions, path)
             case Shards(root):
-                import_dataset(root, path)
+                published = Path(self._filepath).resolve() in root.resolve().parents
+                import_dataset(root, path, shares_files=published)

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,6 +14,15 @@ def link_files(source: Path, target: Path, pattern: str) -> None:
     for file in source.glob(pattern):
         if file.is_file():
             link_file(file, target / file.relative_to(source))
+
+
+def copy_files(source: Path, target: Path, pattern: str) -> None:
+    """Copy what ``pattern`` finds below ``source`` to the same places below ``target``."""
+    for file in source.glob(pattern):
+        if file.is_file():
+            place = target / file.relative_to(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, place)
 
 
 def next_place(files: Iterable[Path], chunks_size: int) -> tuple[int, int]:

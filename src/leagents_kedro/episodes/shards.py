@@ -156,7 +156,13 @@ class Shards:
         if episodes is not None:
             check_episodes(self, episodes)
             episodes = [int(episode) for episode in episodes]
-        return LeRobotDataset("local/shards", root=self.root, episodes=episodes, delta_timestamps=delta_timestamps)
+        return LeRobotDataset(
+            "local/shards",
+            root=self.root,
+            episodes=episodes,
+            delta_timestamps=delta_timestamps,
+            video_backend="pyav",  # comes with LeRobot; torchcodec needs libraries of the system
+        )
 
 
 @dataclass(frozen=True)

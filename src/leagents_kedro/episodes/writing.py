@@ -24,7 +24,7 @@ from leagents_kedro.episodes.columns import (
     to_table,
     visual_features,
 )
-from leagents_kedro.episodes.files import digest, link_files, next_place
+from leagents_kedro.episodes.files import copy_files, digest, link_files, next_place
 from leagents_kedro.episodes.shards import Episode, Shards
 from leagents_kedro.episodes.statistics import describe, describe_episodes
 from leagents_kedro.errors import DatasetError
@@ -104,8 +104,10 @@ def append_datasets(base: Shards, additions: Sequence[Shards], target: Path) -> 
     _write_statistics(target, [base.root, *(addition.root for addition in additions)])
 
 
-def import_dataset(source: Path, target: Path) -> None:
-    """Make ``target`` a dataset with the content of ``source``: frames and videos linked, ``meta/`` copied.
+def import_dataset(source: Path, target: Path, *, shares_files: bool = True) -> None:
+    """Make ``target`` a dataset with the content of ``source``: ``meta/`` copied, frames and videos linked or copied.
+
+    Only where nobody edits ``source`` in place may they share files.
 
     Raises:
         DatasetError: ``source`` is no complete LeRobotDataset v3, or ``target`` exists.
@@ -113,7 +115,7 @@ def import_dataset(source: Path, target: Path) -> None:
     _check_new(target)
     check_dataset(source)
     for pattern in ("data/*/*", "videos/*/*/*"):
-        link_files(source, target, pattern)
+        link_files(source, target, pattern) if shares_files else copy_files(source, target, pattern)
     shutil.copytree(source / "meta", target / "meta")
 
 

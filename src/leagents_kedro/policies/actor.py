@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from lerobot.envs.configs import EnvConfig
 
 
+# Policies whose chunk depends on nothing but the observation; others remember their episode.
+_CHUNKED_TYPES = frozenset({"act", "pi0", "pi05", "pi0_fast", "smolvla"})
+
+
 class Actor:
     """A policy with its processors, for one environment configuration at a time.
 
@@ -26,7 +30,7 @@ class Actor:
         self._env_preprocessor: Any = None
         self._env_postprocessor: Any = None
         self.action_steps: int = getattr(config, "n_action_steps", 1)
-        self.chunked = config.n_obs_steps == 1 and getattr(config, "temporal_ensemble_coeff", None) is None
+        self.chunked = config.type in _CHUNKED_TYPES and getattr(config, "temporal_ensemble_coeff", None) is None
 
     @classmethod
     def load(cls, checkpoint: Path, device: str = "cpu", torch_threads: int = 1) -> "Actor":

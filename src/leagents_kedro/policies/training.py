@@ -2,7 +2,7 @@
 
 The data order, the gradient clipping, and the normalisation are those of ``lerobot-train``; what differs is how
 batches are read (columns in memory instead of row by row) and that a killed training goes on from its last checkpoint
-by itself, with the same batches and random numbers as if it had never stopped.
+by itself, with the same batches and random numbers as if it had never stopped (to the bit on a CPU).
 """
 
 import dataclasses
@@ -20,6 +20,7 @@ from leagents_kedro.episodes.batches import BatchReader
 from leagents_kedro.episodes.columns import visual_features
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import CheckpointError, ParameterError, TrainingError
+from leagents_kedro.files import sync, sync_tree
 from leagents_kedro.records import Record
 
 if TYPE_CHECKING:
@@ -110,9 +111,9 @@ def train(
 
     torch.set_num_threads(settings.torch_threads)
     set_seed(settings.seed)
-    last = workspace / "checkpoints" / "last"
-    resumed = last.exists()
-    source = last.resolve() / "pretrained_model" if resumed else initial or _pretrained_source(rung)
+    last = _last_checkpoint(workspace)
+    resumed = last is not None
+    source = last / "pretrained_model" if last else initial or _pretrained_source(rung)
     config = _pipeline_config(shards, episodes, rung, settings, workspace, source)
     keeps_statistics = resumed or (initial is not None and settings.normalization == "keep")
     meta = LeRobotDatasetMetadata("local/mix", root=shards.root)
@@ -120,7 +121,7 @@ def train(
     optimizer, scheduler = make_optimizer_and_scheduler(config, policy)
     _fuse(optimizer)
     step = 0
-    if resumed:
+    if last:
         step, optimizer, scheduler = load_training_state(last, optimizer, scheduler)
 
     reader = _reader(shards, episodes, resolve_delta_timestamps(config.policy, meta))
@@ -149,8 +150,9 @@ def train(
             progress(step, rung.steps, _mean_loss(losses, step))
             losses.clear()
         if saves:
-            _save(config, step, policy, optimizer, scheduler, preprocessor, postprocessor)
-    return last.resolve()
+            last = _save(config, step, policy, optimizer, scheduler, preprocessor, postprocessor)
+    assert last is not None, "the last step is always saved"
+    return last
 
 
 def resolve_device(device: str) -> str:
@@ -352,9 +354,14 @@ def _mean_loss(losses: "list[torch.Tensor]", step: int) -> float:
     return mean
 
 
-def _save(config: "TrainPipelineConfig", step: int, policy: Any, *state: Any) -> None:
-    """Write a checkpoint beside its place, rename it, and let ``last`` point to it; older ones are dropped."""
-    from lerobot.common.train_utils import get_step_checkpoint_dir, save_checkpoint, update_last_checkpoint
+def _last_checkpoint(workspace: Path) -> Path | None:
+    """Return the newest complete checkpoint of an earlier attempt; their names are zero-padded step numbers."""
+    return max((workspace / "checkpoints").glob("[0-9]*"), default=None)
+
+
+def _save(config: "TrainPipelineConfig", step: int, policy: Any, *state: Any) -> Path:
+    """Write a checkpoint beside its place, bring it to the disk, and rename it; older ones are dropped."""
+    from lerobot.common.train_utils import get_step_checkpoint_dir, save_checkpoint
 
     optimizer, scheduler, preprocessor, postprocessor = state
     place = get_step_checkpoint_dir(config.output_dir, config.steps, step)
@@ -363,9 +370,9 @@ def _save(config: "TrainPipelineConfig", step: int, policy: Any, *state: Any) ->
     save_checkpoint(
         staging, step, config, policy, optimizer, scheduler, preprocessor, postprocessor, 1, config.batch_size
     )
-    shutil.rmtree(place, ignore_errors=True)
+    sync_tree(staging)
     staging.rename(place)
-    update_last_checkpoint(place)
-    for other in place.parent.iterdir():
-        if other.is_dir() and not other.is_symlink() and other != place:
-            shutil.rmtree(other)
+    sync(place.parent)
+    for other in set(place.parent.glob("[0-9]*")) - {place}:
+        shutil.rmtree(other)
+    return place

@@ -1,5 +1,6 @@
 """Paired outcomes of the candidate and the blessed checkpoint, look by look."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,13 +43,13 @@ def evaluate_candidate(
     looks = schedule(gating, len(tasks))
     require(constitution, simulation_job(suite, looks[-1]))
     jobs = paired_jobs(tasks, looks[-1], run_seed, blessed)
-    measured = _known_outcomes(previous, blessed)
     outcomes = Outcomes(
         environment=suite.environment,
+        protocol=(protocol := protocol_digest(suite, evaluation, run_seed)),
         candidate_digest=candidate.digest,
         blessed_digest=blessed.digest if blessed else None,
         candidate=(),
-        blessed=measured,
+        blessed=_known_outcomes(previous, blessed, protocol),
     )
     with (
         EnvironmentPool(suite.environment, suite.options) as pool,
@@ -74,10 +75,16 @@ def paired_jobs(tasks: Sequence[Task], pairs: int, run_seed: int, blessed: Check
     ][:pairs]
 
 
-def _known_outcomes(previous: Outcomes | None, blessed: Checkpoint | None) -> tuple[Outcome, ...]:
+def protocol_digest(suite: SuiteParams, evaluation: EvaluationParams, run_seed: int) -> str:
+    """Return a name for the conditions of an evaluation: under others, outcomes must be measured anew."""
+    conditions = (suite.model_dump_json(), evaluation.model_dump_json(), run_seed)
+    return hashlib.sha256(repr(conditions).encode()).hexdigest()
+
+
+def _known_outcomes(previous: Outcomes | None, blessed: Checkpoint | None, protocol: str) -> tuple[Outcome, ...]:
     if previous is None or blessed is None or previous.blessed_digest != blessed.digest:
         return ()
-    return previous.blessed
+    return previous.blessed if previous.protocol == protocol else ()
 
 
 def _extended(outcomes: Outcomes, challenger: Measurement, champion: Measurement | None, jobs: list[Job]) -> Outcomes:

@@ -8,6 +8,7 @@ from leagents_kedro.constitution import Constitution
 from leagents_kedro.episodes import selection as episodes
 from leagents_kedro.episodes.checks import check_fit
 from leagents_kedro.episodes.shards import Shards
+from leagents_kedro.errors import ParameterError
 from leagents_kedro.history import History
 from leagents_kedro.jobs import review, simulation_job, training_job
 from leagents_kedro.pipelines.gating.params import GatingParams
@@ -29,6 +30,11 @@ def propose_plan(
     """Decide from the past alone which rung is trained, and from which weights."""
     history = History.of(ledger)
     rung, initial, reason = _next_step(history.cycles, blessed, gating.lineage)
+    if rung >= len(training.ladder):
+        raise ParameterError(
+            f"training.ladder has {len(training.ladder)} rungs, but the loop is on rung {rung} (counted from 0): "
+            "append a rung, or restore those that were taken away"
+        )
     for candidate in training.ladder:
         policy_config(candidate, training.device)
     return Plan(
@@ -68,6 +74,7 @@ def select_episodes(mix: Shards, suite: SuiteParams, selection: SelectionParams)
     """Choose the episodes of the suite's tasks, balanced over tasks.
 
     Raises:
+        ParameterError: Two tasks of the suite have the same sentence.
         CoverageError: Tasks of the suite have no episode in the mix.
         DatasetError: Features or fps of the mix are not those of the environment.
     """
@@ -75,6 +82,11 @@ def select_episodes(mix: Shards, suite: SuiteParams, selection: SelectionParams)
     with EnvironmentPool(suite.environment, suite.options) as pool:
         check_fit(mix, pool.features, pool.fps)
     sentences = [task.sentence for task in tasks]
+    if shared := sorted({sentence for sentence in sentences if sentences.count(sentence) > 1}):
+        raise ParameterError(
+            f"suite.tasks: several tasks have the sentence {', '.join(map(repr, shared))}, which is all that tells "
+            "their episodes apart in a LeRobotDataset; keep one of them"
+        )
     everything = episodes.select_episodes(mix.index, mix.tasks, sentences, selection.per_task)
     most = int(min(map(len, everything.values())) * selection.max_imbalance)
     return Selection(episodes=episodes.select_episodes(mix.index, mix.tasks, sentences, min(most, _most(everything))))

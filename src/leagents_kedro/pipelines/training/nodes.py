@@ -10,6 +10,7 @@ from leagents_kedro.policies.checkpoints import checkpoint_digest, checkpoint_st
 from leagents_kedro.policies.training import train
 from leagents_kedro.progress import progress_bar
 from leagents_kedro.records import Checkpoint, Plan, Selection
+from leagents_kedro.seeds import derive_seed
 
 from .params import TrainingParams
 
@@ -22,9 +23,12 @@ def train_candidate(
     blessed: Checkpoint | None,
     workspace: Path,
     training: TrainingParams,
+    run_seed: int,
     constitution: Constitution,
 ) -> Checkpoint:
     """Train the plan's rung on the selected episodes; a killed training goes on from its last checkpoint.
+
+    Each cycle has a seed of its own: the same mix and weights, after a rollback, give another candidate.
 
     Raises:
         ConstitutionError: The training would break a limit.
@@ -42,7 +46,7 @@ def train_candidate(
             mix,
             selection.indices,
             rung,
-            training,
+            training.model_copy(update={"seed": derive_seed("training", run_seed, training.seed, index=plan.cycle)}),
             initial.pretrained_model if initial else None,
             workspace,
             lambda step, _, loss: show(step, f"loss {loss:.3f}"),

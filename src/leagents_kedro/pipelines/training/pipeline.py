@@ -19,6 +19,7 @@ def create_pipeline() -> Pipeline:
                     "blessed",
                     "training_workspace",
                     "params:training",
+                    "params:loop.run_seed",
                     "constitution",
                 ],
                 outputs="candidate",
