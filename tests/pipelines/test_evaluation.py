@@ -1,5 +1,24 @@
-from leagents_kedro.pipelines.evaluation.nodes import _known_outcomes, paired_jobs, protocol_digest
-from leagents_kedro.records import Outcome, Outcomes, Task
+from pathlib import Path
+
+import pytest
+
+from leagents_kedro.datasets.constitution import ConstitutionDataset
+from leagents_kedro.episodes.shards import Shards
+from leagents_kedro.episodes.writing import write_episodes
+from leagents_kedro.pipelines.evaluation import looks
+from leagents_kedro.pipelines.evaluation.nodes import (
+    _known_outcomes,
+    evaluate_candidate,
+    paired_jobs,
+    protocol_digest,
+)
+from leagents_kedro.policies.checkpoints import checkpoint_digest
+from leagents_kedro.policies.training import Rung, TrainingSettings, train
+from leagents_kedro.records import Checkpoint, Outcome, Outcomes, Task
+from leagents_kedro.simulation.experts import collect_demonstrations
+from leagents_kedro.simulation.pool import EnvironmentPool
+
+BASE = Path(__file__).parents[2] / "conf" / "base"
 
 TASKS = [Task(name="reach-v3", sentence="Reach"), Task(name="push-v3", sentence="Push")]
 
@@ -38,3 +57,74 @@ def test_pairs_are_round_robin_and_fresh_for_each_blessed_checkpoint(checkpoint)
     assert paired_jobs(TASKS, 4, 0, checkpoint("a" * 64)) == jobs[:4], "looks extend one list"
     assert not {job.seed for job in jobs} & {job.seed for job in paired_jobs(TASKS, 6, 0, checkpoint("b" * 64))}
     assert not {job.seed for job in jobs} & {job.seed for job in paired_jobs(TASKS, 6, 0, None)}
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory):
+    """Two real checkpoints of a small ACT, trained on one expert episode a task; the second for longer."""
+    names = ("reach-v3", "drawer-close-v3")
+    with EnvironmentPool("metaworld_state", {"episode_length": 150}) as pool:
+        episodes = collect_demonstrations(
+            dict.fromkeys(names, 1),
+            pool,
+            seed_names=(0,),
+            first_index=dict.fromkeys(names, 0),
+            action_noise=0.0,
+            max_attempts_factor=2,
+        )
+        root = tmp_path_factory.mktemp("mix") / "v3"
+        write_episodes(root, episodes, pool.features, pool.fps, "metaworld_state")
+    small = {"chunk_size": 10, "n_action_steps": 10, "dim_model": 32, "n_heads": 2, "dim_feedforward": 64}
+    settings = TrainingSettings(
+        batch_size=16,
+        seed=0,
+        device="cpu",
+        torch_threads=1,
+        precision="float32",
+        normalization="keep",
+        save_every_steps=100,
+    )
+    trained = []
+    for steps in (10, 60):
+        rung = Rung(policy_type="act", steps=steps, options=small, pretrained_path=None, pretrained_revision=None)
+        workspace = tmp_path_factory.mktemp(f"steps{steps}")
+        folder = train(Shards(root), [0, 1], rung, settings, None, workspace, lambda *_: None)
+        digest = checkpoint_digest(folder / "pretrained_model")
+        trained.append(Checkpoint(path=folder, policy_type="act", rung=0, step=steps, digest=digest))
+    return trained
+
+
+def test_a_kill_between_any_two_looks_changes_nothing(checkpoints, suite, evaluation, gating, monkeypatch, tmp_path):
+    blessed, candidate = checkpoints
+    short = suite.model_copy(update={"options": {"episode_length": 60}})
+    rules = gating.model_copy(update={"max_pairs": 8, "look_every": 2, "futility_power": 0.0})
+    constitution = ConstitutionDataset(str(BASE / "constitution.yml")).load()
+
+    def evaluated(workspace):
+        workspace.mkdir(exist_ok=True)
+        return evaluate_candidate(candidate, blessed, None, workspace, short, evaluation, rules, 0, constitution)
+
+    calls = []
+    real = looks.roll_out
+    monkeypatch.setattr(looks, "roll_out", lambda *args, **more: calls.append(1) or real(*args, **more))
+    undisturbed = evaluated(tmp_path / "undisturbed")
+    blocks = len(calls)
+    assert blocks >= 4
+
+    for survived in range(1, blocks):
+        done = []
+
+        def killed_after(*args, survived=survived, done=done, **more):
+            if len(done) == survived:
+                raise KeyboardInterrupt
+            done.append(1)
+            return real(*args, **more)
+
+        workspace = tmp_path / f"killed{survived}"
+        monkeypatch.setattr(looks, "roll_out", killed_after)
+        with pytest.raises(KeyboardInterrupt):
+            evaluated(workspace)
+        calls.clear()
+        monkeypatch.setattr(looks, "roll_out", lambda *args, **more: calls.append(1) or real(*args, **more))
+        assert evaluated(workspace) == undisturbed
+        assert len(calls) == blocks - survived, "no finished look is measured again"
