@@ -118,6 +118,10 @@ class History:
         """Records of all closed cycles, oldest first."""
         return tuple(closed.record for run in self.runs for closed in run.closed)
 
+    def before(self, cycle: int) -> tuple[CycleRecord, ...]:
+        """Records of the cycles closed before this one, also where it is closed itself and looked at again."""
+        return self.cycles[: cycle - 1]
+
     @property
     def open_cycle(self) -> Opened | None:
         """The cycle that was opened and not closed, if there is one."""

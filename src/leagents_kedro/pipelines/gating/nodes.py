@@ -26,7 +26,7 @@ def decide(
     return gate.decide(
         outcomes,
         [task.name for task in resolve_suite(suite.environment, suite.tasks)],
-        History.of(ledger).cycles,
+        History.of(ledger).before(plan.cycle),
         gating,
         rung=plan.rung,
         last_rung=plan.rung == len(training.ladder) - 1,
