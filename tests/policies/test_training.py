@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 from leagents_kedro.errors import CheckpointError, ParameterError, TrainingError
 from leagents_kedro.policies.actor import Actor
-from leagents_kedro.policies.checkpoints import checkpoint_step
+from leagents_kedro.policies.checkpoints import checkpoint_digest, checkpoint_step
 from leagents_kedro.policies.training import train
 
 EPISODES = [0, 1, 3]
@@ -59,6 +59,7 @@ def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(shards, r
     assert done[0] > 4, "steps before the last checkpoint are not repeated"
     assert checkpoint_step(resumed) == rung.steps
     assert same(weights(resumed), weights(undisturbed))
+    assert checkpoint_digest(resumed / "pretrained_model") == checkpoint_digest(undisturbed / "pretrained_model")
 
 
 def test_training_is_what_lerobot_train_does(shards, rung, settings, tmp_path):

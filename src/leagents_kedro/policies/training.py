@@ -113,8 +113,9 @@ def train(
     set_seed(settings.seed)
     last = _last_checkpoint(workspace)
     resumed = last is not None
-    source = last / "pretrained_model" if last else initial or _pretrained_source(rung)
-    config = _pipeline_config(shards, episodes, rung, settings, workspace, source)
+    start = initial or _pretrained_source(rung)
+    source = last / "pretrained_model" if last else start
+    config = _pipeline_config(shards, episodes, rung, settings, workspace, start)
     keeps_statistics = resumed or (initial is not None and settings.normalization == "keep")
     meta = LeRobotDatasetMetadata("local/mix", root=shards.root)
     policy, preprocessor, postprocessor = _policy_and_processors(config, meta, source, keeps_statistics)
