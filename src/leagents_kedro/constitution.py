@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from leagents_kedro.errors import ConstitutionError
+from leagents_kedro.nested import flat
 from leagents_kedro.records import Record
 
 _HARDWARE = {"lerobot-record", "lerobot-rollout", "lerobot-teleoperate", "lerobot-replay", "lerobot-calibrate"}
@@ -58,7 +59,7 @@ def require(constitution: Constitution, job: Job) -> None:
 
 def violations(constitution: Constitution, job: Job) -> tuple[str, ...]:
     """Return what the job would break, one sentence each."""
-    return tuple(_violations(constitution, job, dict(_flat(job.arguments))))
+    return tuple(_violations(constitution, job, dict(flat(job.arguments))))
 
 
 def _violations(constitution: Constitution, job: Job, arguments: dict[str, Any]) -> Iterator[str]:
@@ -86,14 +87,6 @@ def _violations(constitution: Constitution, job: Job, arguments: dict[str, Any])
         yield f"{steps} training steps are more than {constitution.max_training_steps}"
     if (episodes := arguments.get("eval.n_episodes", 0)) > constitution.max_episodes:
         yield f"{episodes} episodes are more than {constitution.max_episodes}"
-
-
-def _flat(arguments: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in arguments.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _text(value: Any) -> str:

@@ -1,13 +1,14 @@
 """What a cycle was made with: the parameters of its nodes, the limits, and the code."""
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from omegaconf import OmegaConf
+
+from leagents_kedro.nested import flat
 
 _PREFIX = "params:"
 
@@ -29,7 +30,7 @@ def merge_parameters(parameters: dict[str, Any], over: dict[str, Any]) -> dict[s
 
 def changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """Return the dotted names of parameters that are not the same in both."""
-    old, new = dict(_flat(before)), dict(_flat(after))
+    old, new = dict(flat(before)), dict(flat(after))
     return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
 
 
@@ -53,11 +54,3 @@ def _copy(source: dict[str, Any], target: dict[str, Any], path: list[str]) -> No
         target[key] = source[key]
     else:
         _copy(source[key], target.setdefault(key, {}), rest)
-
-
-def _flat(parameters: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in parameters.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

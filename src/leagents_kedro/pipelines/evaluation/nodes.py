@@ -43,9 +43,10 @@ def evaluate_candidate(
     looks = schedule(gating, len(tasks))
     require(constitution, simulation_job(suite, looks[-1]))
     jobs = paired_jobs(tasks, looks[-1], run_seed, blessed)
+    protocol = protocol_digest(suite, evaluation, run_seed)
     outcomes = Outcomes(
         environment=suite.environment,
-        protocol=(protocol := protocol_digest(suite, evaluation, run_seed)),
+        protocol=protocol,
         candidate_digest=candidate.digest,
         blessed_digest=blessed.digest if blessed else None,
         candidate=(),

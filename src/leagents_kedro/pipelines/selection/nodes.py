@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from leagents_kedro.constitution import Constitution
 from leagents_kedro.episodes import selection as episodes
 from leagents_kedro.episodes.checks import check_fit
@@ -88,12 +86,9 @@ def select_episodes(mix: Shards, suite: SuiteParams, selection: SelectionParams)
             "their episodes apart in a LeRobotDataset; keep one of them"
         )
     everything = episodes.select_episodes(mix.index, mix.tasks, sentences, selection.per_task)
-    most = int(min(map(len, everything.values())) * selection.max_imbalance)
-    return Selection(episodes=episodes.select_episodes(mix.index, mix.tasks, sentences, min(most, _most(everything))))
-
-
-def _most(chosen: dict[str, tuple[int, ...]]) -> int:
-    return int(np.max([len(indices) for indices in chosen.values()]))
+    counts = [len(indices) for indices in everything.values()]
+    most = min(int(min(counts) * selection.max_imbalance), max(counts))
+    return Selection(episodes=episodes.select_episodes(mix.index, mix.tasks, sentences, most))
 
 
 def _next_step(cycles: tuple[CycleRecord, ...], blessed: Checkpoint | None, lineage: str) -> tuple[int, Initial, str]:
