@@ -19,7 +19,6 @@ from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, FiniteFloat, model_validator
-from scipy.stats import binom, binomtest, norm
 
 from leagents_kedro.errors import EvidenceError, ParameterError
 from leagents_kedro.records import (
@@ -166,6 +165,8 @@ def score(successes: int, episodes: int, confidence: float = _CONFIDENCE) -> Sco
     Raises:
         EvidenceError: If there are more successes than episodes.
     """
+    from scipy.stats import binomtest
+
     if not 0 <= successes <= episodes:
         raise EvidenceError(f"Successes should be between 0 and the {episodes} episodes measured, got {successes}.")
     if not episodes:
@@ -200,6 +201,8 @@ def plateau_bound(comparisons: Sequence[Comparison], alpha: float) -> float:
         comparisons: Of successive challengers with one blessed checkpoint, in the same order of seeds.
         alpha: Chance that the bound lies below the true gain.
     """
+    from scipy.stats import norm
+
     values = {"+": 1, "-": -1, "=": 0}
     challengers = len(comparisons)
     seeds = max(len(comparison.signs) for comparison in comparisons)
@@ -307,6 +310,8 @@ def _stage(discordant: tuple[int, ...], spending: tuple[float, ...]) -> _Stage:
 
 @lru_cache(maxsize=1 << 14)
 def _increments(trials: int, chance: float) -> np.ndarray:
+    from scipy.stats import binom
+
     return binom.pmf(np.arange(trials + 1), trials, chance)
 
 
@@ -406,6 +411,8 @@ def _worse_tasks(pairs: Sequence[Pair], alpha: float) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1 << 12)
 def _sign_test(count: int, discordant: int) -> float:
+    from scipy.stats import binomtest
+
     return float(binomtest(count, discordant, alternative="greater").pvalue) if discordant else 1.0
 
 

@@ -14,7 +14,6 @@ from kedro.framework.context import KedroContext
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroServiceSession
 from kedro.io import AbstractDataset, CatalogProtocol
-from kedro.pipeline import Pipeline
 from rich.console import Console
 
 from leagents_kedro.approval import awaiting_cycle, waits_for_approval
@@ -44,6 +43,7 @@ class CycleSession(KedroServiceSession):
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self._hook_manager.add_hookspecs(LoopSpecs)
+        self._contexts: list[tuple[dict[str, Any] | None, KedroContext]] = []
 
     @classmethod
     def create(cls, *args: Any, save_on_close: bool = False, **kwargs: Any) -> KedroServiceSession:
@@ -61,6 +61,7 @@ class CycleSession(KedroServiceSession):
             ParameterError: A pipeline or a parameter is unknown, or a parameter out of range.
             SystemExit: The loop was interrupted, with code 130 by Ctrl-C and 143 by SIGTERM.
         """
+        self._contexts.clear()
         if args or not _is_whole_cycle(request):
             if not args:
                 self._check(request, request.get("pipeline_names") or ["cycle"])
@@ -68,26 +69,35 @@ class CycleSession(KedroServiceSession):
         self._check(request, ["cycle", "seed"])
         outputs: dict[str, Any] = {}
         started = 0
-        _, _, catalog = self._load(request)
-        with _clean_exit(), catalog["ledger"].lock():
+        code = code_version(self._project_path)
+        with _clean_exit(), self._catalog(request)["ledger"].lock():
             try:
-                while opened := self._next_cycle(request, started):
+                while opened := self._next_cycle(request, code, started):
                     outputs = self._run_cycle(opened, request)
                     started += 1
             except AwaitingApproval as waiting:
                 Console().print(f"No further cycle: {waiting}", markup=False, soft_wrap=True)
         return outputs
 
-    def _next_cycle(self, request: dict[str, Any], started: int) -> Opened | None:
+    def load_context(self, runtime_params: dict[str, Any] | None = None) -> KedroContext:
+        """Return the project context; a run reads its configuration once, however many cycles it has."""
+        for known, context in self._contexts:
+            if known == runtime_params:
+                return context
+        context = super().load_context(runtime_params)
+        self._contexts.append((runtime_params, context))
+        return context
+
+    def _next_cycle(self, request: dict[str, Any], code: str | None, started: int) -> Opened | None:
         """Return the cycle that a crash left open, or a new one, or ``None`` where a hook says to stop."""
-        context, pipeline, catalog = self._load(request)
-        parameters = context.config_loader["parameters"]
+        catalog, pipeline = self._catalog(request), pipelines["cycle"]
+        parameters = self._parameters(request)
         history = History.of(catalog["ledger"].load())
         _discard_workspaces(history, map(catalog.get, pipeline.inputs()))
         if history.open_cycle:
             if awaiting_cycle(history, catalog):
                 raise AwaitingApproval(waits_for_approval(history.open_cycle.cycle))
-            self._warn_of_changes(history.open_cycle, node_parameters(pipeline, parameters), catalog)
+            self._warn_of_changes(history.open_cycle, node_parameters(pipeline, parameters), code, catalog)
             return history.open_cycle
         params = LoopParams.of(parameters)
         hook = self._hook_manager.hook
@@ -100,7 +110,7 @@ class CycleSession(KedroServiceSession):
         if not catalog["mix"].exists():
             run_id = next_run_id(datasets.values(), history.run_ids)
             super().run(**_like(request, pipeline_names=["seed"], run_id=run_id))
-            _, _, catalog = self._load(request)
+            catalog = self._catalog(request)
             hook.before_cycle_opened(catalog=catalog)
             datasets = versioned_datasets(pipeline, catalog)
         run_id = next_run_id(datasets.values(), history.run_ids)
@@ -110,7 +120,7 @@ class CycleSession(KedroServiceSession):
             pins=pin(pipeline, datasets, run_id),
             params=node_parameters(pipeline, parameters),
             constitution=constitution_digest(catalog),
-            code=code_version(self._project_path),
+            code=code,
             at=_now(),
         )
         catalog["ledger"].save(opened.model_dump(mode="json"))
@@ -120,13 +130,16 @@ class CycleSession(KedroServiceSession):
         """Run the cycle, or what of it is missing, and close it."""
         logger.info("Cycle %d, version %s", opened.cycle, opened.run_id)
         start = time.monotonic()
+        params = request.get("runtime_params")
+        if changes(opened.params, node_parameters(pipelines["cycle"], self._parameters(request))):
+            params = merge_parameters(params or {}, opened.params)
         resumable = _like(
             request,
             pipeline_names=["cycle"],
             run_id=opened.run_id,
             load_versions=opened.pins,
             only_missing_outputs=True,
-            runtime_params=merge_parameters(request.get("runtime_params") or {}, opened.params),
+            runtime_params=params,
         )
         try:
             outputs = super().run(**resumable)
@@ -135,7 +148,7 @@ class CycleSession(KedroServiceSession):
         except Exception:
             logger.error("Cycle %d stays open; the same command goes on with it", opened.cycle)
             raise
-        _, _, catalog = self._load(request)
+        catalog = self._catalog(request)
         closed = Closed(
             cycle=opened.cycle,
             run_id=opened.run_id,
@@ -154,14 +167,23 @@ class CycleSession(KedroServiceSession):
         context = self.load_context(request.get("runtime_params"))
         check_parameters({name: pipelines[name] for name in names}, context.config_loader["parameters"])
 
-    def _load(self, request: dict[str, Any]) -> tuple[KedroContext, Pipeline, CatalogProtocol]:
-        """Return the context, the cycle, and a catalog of latest versions, as the command asks for them."""
+    def _context(self, request: dict[str, Any]) -> KedroContext:
         pipelines.set_requested(["cycle"])
         context = self.load_context(request.get("runtime_params"))
         context._pipelines_to_validate = ["cycle"]
-        return context, pipelines["cycle"], context._get_catalog()
+        return context
 
-    def _warn_of_changes(self, opened: Opened, params: dict[str, Any], catalog: CatalogProtocol) -> None:
+    def _catalog(self, request: dict[str, Any]) -> CatalogProtocol:
+        """Return a catalog of latest versions; datasets remember versions, so a later look needs another."""
+        return self._context(request)._get_catalog()
+
+    def _parameters(self, request: dict[str, Any]) -> dict[str, Any]:
+        parameters: dict[str, Any] = self._context(request).config_loader["parameters"]
+        return parameters
+
+    def _warn_of_changes(
+        self, opened: Opened, params: dict[str, Any], code: str | None, catalog: CatalogProtocol
+    ) -> None:
         if changed := changes(opened.params, params):
             logger.warning(
                 "Cycle %d goes on with the parameters that it was opened with; the next one gets the new %s",
@@ -170,7 +192,7 @@ class CycleSession(KedroServiceSession):
             )
         if opened.constitution != constitution_digest(catalog):
             logger.warning("Cycle %d goes on under a constitution that changed since it was opened", opened.cycle)
-        if opened.code != (code := code_version(self._project_path)):
+        if opened.code != code:
             logger.warning("Cycle %d was opened by code %s and goes on with %s", opened.cycle, opened.code, code)
 
 

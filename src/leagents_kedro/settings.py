@@ -10,6 +10,7 @@ from leagents_kedro.budgets import (
     EpisodeBudgetHooks,
     WallTimeBudgetHooks,
 )
+from leagents_kedro.configuration import ConfigLoader
 from leagents_kedro.events import EventHooks
 from leagents_kedro.hooks import GateHooks, ParameterHooks, StopFileHooks
 from leagents_kedro.preflight import PreflightHooks
@@ -32,6 +33,7 @@ HOOKS = (
     StopFileHooks(),
     EventHooks(),
 )
+CONFIG_LOADER_CLASS = ConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
