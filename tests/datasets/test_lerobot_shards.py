@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from kedro.io.core import DatasetError as KedroDatasetError
@@ -5,7 +7,7 @@ from kedro.io.core import Version
 
 from leagents_kedro.datasets.lerobot_shards import LeRobotShards
 from leagents_kedro.episodes.checks import check_dataset
-from leagents_kedro.episodes.shards import Appended, Episode, NewEpisodes
+from leagents_kedro.episodes.shards import Appended, Episode, NewEpisodes, Shards
 from leagents_kedro.errors import DatasetError
 
 FEATURES = {
@@ -21,6 +23,10 @@ def new_episodes(seed: int, sentences: tuple[str, ...]) -> NewEpisodes:
         for sentence in sentences
     ]
     return NewEpisodes(tuple(episodes), FEATURES, 10, "sim")
+
+
+def contents(shards: Shards) -> dict[str, bytes]:
+    return {str(file.relative_to(shards.root)): file.read_bytes() for file in shards.root.rglob("*") if file.is_file()}
 
 
 @pytest.fixture
@@ -56,6 +62,7 @@ def test_a_dataset_from_elsewhere_is_copied_since_its_owner_may_edit_it(mix, tmp
     mix("1").save(elsewhere.load())
     assert not mix("1").load().data_files[0].samefile(elsewhere.load().data_files[0])
     assert mix("1").load().data_files[0].read_bytes() == elsewhere.load().data_files[0].read_bytes()
+    assert not (mix("1").load().root / "meta" / "leagents").exists(), "an owner who edits it does not keep that up"
 
 
 @pytest.mark.parametrize("nothing", [None, new_episodes(0, ())], ids=["none", "no episodes"])
@@ -74,9 +81,51 @@ def test_a_missing_version_is_none_only_where_it_is_optional(mix):
 
 def test_a_save_that_fails_leaves_no_version(mix, tmp_path):
     mix("1").save(new_episodes(1, ("reach",)))
-    with pytest.raises(DatasetError, match="holds the same frames"):
-        mix("2").save(Appended(mix("1").load(), (mix("1").load(),)))
+    slower = dataclasses.replace(new_episodes(2, ("reach",)), fps=5)
+    LeRobotShards(str(tmp_path / "slower"), Version("1", "1")).save(slower)
+    with pytest.raises(DatasetError, match="fps should be 10, got 5"):
+        mix("2").save(Appended(mix("1").load(), (Shards(tmp_path / "slower" / "1" / "slower"),)))
     assert not mix("2").exists()
+
+
+def test_a_step_that_is_repeated_writes_the_same_version(mix, tmp_path):
+    """As `kedro run --from-nodes=merge_rollouts` does by hand: its episodes are in the newest mix already."""
+    mix("1").save(new_episodes(1, ("reach",)))
+    rollouts = LeRobotShards(str(tmp_path / "rollouts"), Version("1", "1"))
+    rollouts.save(new_episodes(2, ("push",)))
+    mix("2").save(Appended(mix("1").load(), (rollouts.load(),)))
+    mix("3").save(Appended(mix("2").load(), (rollouts.load(),)))
+    assert contents(mix("3").load()) == contents(mix("2").load())
+
+
+def test_the_same_appends_write_the_same_bytes(mix, tmp_path):
+    """So that a loop that was killed and resumed ends with the datasets of an undisturbed one."""
+    for name in ("undisturbed", "resumed"):
+        previous = None
+        for version in "123":
+            place = LeRobotShards(str(tmp_path / name), Version(version, version))
+            rollouts = LeRobotShards(str(tmp_path / f"{name}_rollouts"), Version(version, version))
+            rollouts.save(new_episodes(int(version), ("push", "reach")))
+            place.save(
+                Appended(previous, (rollouts.load(),), compacted=version == "3") if previous else rollouts.load()
+            )
+            previous = place.load()
+    first, second = (Shards(tmp_path / name / "3" / name) for name in ("undisturbed", "resumed"))
+    assert contents(first) == contents(second)
+    assert len(first.data_files) == 1
+
+
+def test_a_compaction_leaves_the_version_that_it_starts_from_as_it_was(mix, tmp_path):
+    mix("1").save(new_episodes(1, ("reach",)))
+    rollouts = LeRobotShards(str(tmp_path / "rollouts"), Version("1", "1"))
+    rollouts.save(new_episodes(2, ("push",)))
+    mix("2").save(Appended(mix("1").load(), (rollouts.load(),)))
+    before = contents(mix("2").load())
+    mix("3").save(Appended(mix("2").load(), (), compacted=True))
+    assert contents(mix("2").load()) == before
+    assert len(mix("2").load().data_files) == 2
+    assert len(mix("3").load().data_files) == 1
+    assert check_dataset(mix("3").load().root).total_episodes == 2
 
 
 def test_kedro_viz_shows_episodes_by_task(mix):

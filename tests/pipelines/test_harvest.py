@@ -46,34 +46,44 @@ def test_only_a_promotion_is_published_and_harvested(
     assert harvest_rollouts(decision(verdict), blessed, None, suite, harvest, evaluation, 0, constitution) is None
 
 
-def test_failing_tasks_get_more_demonstrations_up_to_the_cap(decision, suite, demonstrations, constitution):
+def test_failing_tasks_get_more_demonstrations_up_to_the_cap(decision, suite, demonstrations, evaluation, constitution):
     schedule = demonstrations.model_copy(update={"growth_per_task": 1, "failing_factor": 2, "cap_per_task": 4})
     new = collect_demonstrations(
-        decision("iterate"), outcomes(9, 2), PLAN, MixOfCounts(3, 1), suite, schedule, 0, constitution
+        decision("iterate"), outcomes(9, 2), PLAN, MixOfCounts(3, 1), suite, schedule, evaluation, 0, constitution
     )
     assert [episode.sentence for episode in new.episodes].count("Reach a goal position") == 1
     assert [episode.sentence for episode in new.episodes].count("Push and close a drawer") == 2
     full = collect_demonstrations(
-        decision("iterate"), outcomes(9, 2), PLAN, MixOfCounts(4, 5), suite, schedule, 0, constitution
+        decision("iterate"), outcomes(9, 2), PLAN, MixOfCounts(4, 5), suite, schedule, evaluation, 0, constitution
     )
     assert full is None
 
 
-def test_nothing_is_collected_where_it_would_not_be_used(decision, suite, demonstrations, constitution):
+def test_nothing_is_collected_where_it_would_not_be_used(decision, suite, demonstrations, evaluation, constitution):
     imported = demonstrations.model_copy(update={"source": "folder", "folder": "somewhere"})
     for verdict, schedule in (("stop", demonstrations), ("iterate", imported)):
         assert (
             collect_demonstrations(
-                decision(verdict), outcomes(0, 0), PLAN, MixOfCounts(1, 1), suite, schedule, 0, constitution
+                decision(verdict), outcomes(0, 0), PLAN, MixOfCounts(1, 1), suite, schedule, evaluation, 0, constitution
             )
             is None
         )
 
 
-def test_a_mix_without_new_episodes_is_passed_on(tmp_path):
+def test_a_mix_without_new_episodes_is_passed_on(tmp_path, harvest):
     mix, more = Shards(tmp_path / "a"), Shards(tmp_path / "b")
-    assert merge_rollouts(mix, None, None) is mix
-    assert merge_rollouts(mix, None, more) == Appended(mix, (more,))
+    assert merge_rollouts(mix, None, None, PLAN, harvest) is mix
+    assert merge_rollouts(mix, None, more, PLAN, harvest) == Appended(mix, (more,))
+
+
+def test_every_so_many_cycles_the_mix_is_compacted(tmp_path, harvest):
+    mix = Shards(tmp_path / "a")
+    often = harvest.model_copy(update={"compact_every_cycles": 2})
+    never = harvest.model_copy(update={"compact_every_cycles": None})
+    cycles = [PLAN.model_copy(update={"cycle": cycle}) for cycle in range(1, 5)]
+    due = [merge_rollouts(mix, None, None, plan, often) for plan in cycles]
+    assert due == [mix, Appended(mix, (), compacted=True), mix, Appended(mix, (), compacted=True)]
+    assert all(merge_rollouts(mix, None, None, plan, never) is mix for plan in cycles)
 
 
 def test_cycles_never_share_a_demonstration_seed():

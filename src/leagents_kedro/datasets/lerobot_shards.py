@@ -6,6 +6,7 @@ import numpy as np
 from kedro_datasets._typing import TablePreview
 
 from leagents_kedro.datasets.published import PublishedDataset
+from leagents_kedro.episodes.compaction import compact_dataset
 from leagents_kedro.episodes.shards import Appended, NewEpisodes, Shards
 from leagents_kedro.episodes.writing import append_datasets, import_dataset, write_episodes
 
@@ -15,8 +16,8 @@ _EMPTY = "EMPTY"
 class LeRobotShards(PublishedDataset[NewEpisodes | Appended | Shards | None, Shards | None]):
     """A LeRobotDataset v3 a version, as ``lerobot-train --dataset.root=...`` opens it.
 
-    Saving writes new episodes, appends datasets to one, or takes over another. What another version of this entry
-    holds is hard-linked; a folder from elsewhere is copied, since its owner may edit it in place.
+    Saving writes new episodes, appends datasets to one and compacts it, or takes over another. What another version of
+    this entry holds is hard-linked; a folder from elsewhere is copied, since its owner may edit it in place.
     No episodes are a version too: a folder with an ``EMPTY`` file, since a LeRobotDataset cannot be empty.
     """
 
@@ -44,8 +45,10 @@ class LeRobotShards(PublishedDataset[NewEpisodes | Appended | Shards | None, Sha
                 (path / _EMPTY).touch()
             case NewEpisodes(episodes, features, fps, robot_type):
                 write_episodes(path, episodes, features, fps, robot_type)
-            case Appended(base, additions):
+            case Appended(base, additions, compacted):
                 append_datasets(base, additions, path)
+                if compacted:
+                    compact_dataset(path)
             case Shards(root):
                 published = Path(self._filepath).resolve() in root.resolve().parents
                 import_dataset(root, path, shares_files=published)

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from leagents_kedro.episodes.columns import Features, recorded_features, visual_features
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import DatasetError
+from leagents_kedro.untrusted import check_dataset_paths
 
 _VERSION = "v3.0"
 
@@ -22,6 +23,7 @@ def check_dataset(root: Path) -> Shards:
     """
     shards = Shards(root)
     _check_version(shards)
+    check_dataset_paths(root, shards.info)
     if not shards.total_episodes:
         raise DatasetError(f"{root}: the dataset has no episodes")
     for name, files, expected in (
@@ -71,6 +73,15 @@ def check_fit(shards: Shards, features: Features, fps: int) -> None:
     Raises:
         DatasetError: Features or fps differ; names all differences.
     """
+    if differences := differences_from(shards, features, fps):
+        raise DatasetError(
+            f"{shards.root} does not fit the environment: {'; '.join(differences)}. Change the environment's options, "
+            "or the dataset with lerobot-edit-dataset"
+        )
+
+
+def differences_from(shards: Shards, features: Features, fps: int) -> list[str]:
+    """Return what `check_fit` would refuse, one sentence each."""
     own = recorded_features(shards.features)
     differences = [f"fps should be {fps}, got {shards.fps}"] if shards.fps != fps else []
     for key, feature in features.items():
@@ -78,12 +89,7 @@ def check_fit(shards: Shards, features: Features, fps: int) -> None:
             differences += [] if key.startswith("next.") else [f"'{key}' is missing"]
         elif _layout(own[key]) != _layout(feature):
             differences.append(f"'{key}' should be {_describe(feature)}, got {_describe(own[key])}")
-    differences += [f"the environment does not give '{key}'" for key in own if key not in features]
-    if differences:
-        raise DatasetError(
-            f"{shards.root} does not fit the environment: {'; '.join(differences)}. Change the environment's options, "
-            "or the dataset with lerobot-edit-dataset"
-        )
+    return differences + [f"the environment does not give '{key}'" for key in own if key not in features]
 
 
 def _check_version(shards: Shards) -> None:
@@ -102,8 +108,10 @@ def _check_version(shards: Shards) -> None:
 def _count_rows(file: Path) -> int:
     try:
         return pq.read_metadata(file).num_rows
-    except pa.ArrowInvalid as error:
-        raise DatasetError(f"{file}: unfinished parquet file; the dataset was never finalized. {error}") from error
+    except (OSError, pa.ArrowException) as error:
+        raise DatasetError(
+            f"{file}: unfinished parquet file of a dataset that was never finalized, or a damaged one. {error}"
+        ) from error
 
 
 def _check_index(shards: Shards) -> None:

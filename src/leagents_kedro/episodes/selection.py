@@ -1,12 +1,12 @@
 """Choosing the episodes to train on."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 import numpy as np
 
 from leagents_kedro.episodes.shards import EpisodeIndex
 from leagents_kedro.errors import CoverageError
+from leagents_kedro.spelling import nearest
 
 
 def select_episodes(
@@ -18,7 +18,11 @@ def select_episodes(
         CoverageError: Sentences have no episode; names all of them.
     """
     task_of = {sentence: task for task, sentence in enumerate(tasks)}
-    found = {sentence: np.flatnonzero(index.task == task_of.get(sentence, -1)) for sentence in sentences}
+    # Small integers are sorted by counting them, in time that does not grow with the number of tasks.
+    order = index.task.astype(np.min_scalar_type(len(tasks))).argsort(kind="stable")
+    counts = np.bincount(index.task, minlength=len(tasks))
+    rows_of = np.split(order, counts.cumsum())
+    found = {sentence: rows_of[task_of.get(sentence, len(tasks))] for sentence in sentences}
     if missing := [sentence for sentence, rows in found.items() if not len(rows)]:
         named = "; ".join(_hint(sentence, tasks) for sentence in missing)
         raise CoverageError(
@@ -33,5 +37,5 @@ def _newest(rows: np.ndarray, count: int | None) -> np.ndarray:
 
 
 def _hint(sentence: str, tasks: Sequence[str]) -> str:
-    close = get_close_matches(sentence, [task for task in tasks if task != sentence], n=1)
-    return f"{sentence!r} (the dataset has {close[0]!r})" if close else repr(sentence)
+    close = nearest(sentence, set(tasks) - {sentence})
+    return f"{sentence!r} (the dataset has {close!r})" if close else repr(sentence)

@@ -121,14 +121,14 @@ class Shards:
             DatasetError: ``meta/episodes`` is missing or unfinished, or names a sentence that is no task.
         """
         numbers = ["episode_index", "length", "dataset_from_index", "dataset_to_index"]
-        table = self.episode_table([*numbers, "tasks"])
-        sentence = pc.list_element(table["tasks"], 0)
-        task = pc.index_in(sentence, value_set=pa.array(self.tasks, pa.string()))
-        if task.null_count:
-            (unknown,) = sentence.filter(pc.is_null(task)).slice(0, 1).to_pylist()
-            raise DatasetError(f"{self.root}: an episode's task {unknown!r} is not in meta/tasks.parquet")
-        episode_index, length, begin, end = (table[key].to_numpy() for key in numbers)
-        return EpisodeIndex(episode_index, length, begin, end, task.to_numpy().astype(np.int64))
+        columns: dict[str, list[np.ndarray]] = {key: [] for key in [*numbers, "task"]}
+        # File by file: the sentences of a million episodes would take more memory than all else.
+        for file in self._described_files():
+            table = read_table([file], [*numbers, "tasks"])
+            for key in numbers:
+                columns[key].append(table[key].to_numpy())
+            columns["task"] += [self._first_tasks(chunk) for chunk in table["tasks"].chunks]
+        return EpisodeIndex(*map(np.concatenate, columns.values()))
 
     def episode_table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Return ``meta/episodes``, one row an episode, with ``columns`` or all of them.
@@ -136,9 +136,24 @@ class Shards:
         Raises:
             DatasetError: It is missing or unfinished, or has no such column.
         """
-        if not self.episode_files:
+        return read_table(self._described_files(), columns)
+
+    def _described_files(self) -> list[Path]:
+        if not (files := self.episode_files):
             raise DatasetError(f"{self.root}: no meta/episodes; the dataset is empty or was never finalized")
-        return read_table(self.episode_files, columns)
+        return files
+
+    def _first_tasks(self, sentences: pa.ListArray) -> np.ndarray:
+        """Return the position in `tasks` of each episode's first sentence, (episodes,) int64."""
+        if len(sentences) != np.count_nonzero(sentences.value_lengths()):
+            raise DatasetError(f"{self.root}: meta/episodes has episodes without a task")
+        every = sentences.flatten()
+        task = pc.index_in(every, value_set=pa.array(self.tasks, pa.string()))
+        if task.null_count:
+            unknown = every.filter(pc.is_null(task))[0].as_py()
+            raise DatasetError(f"{self.root}: an episode's task {unknown!r} is not in meta/tasks.parquet")
+        offsets = sentences.offsets.to_numpy()
+        return task.to_numpy().astype(np.int64)[offsets[:-1] - offsets[0]]
 
     def lerobot(
         self, episodes: Sequence[int] | None = None, delta_timestamps: dict[str, list[float]] | None = None
@@ -177,7 +192,11 @@ class NewEpisodes:
 
 @dataclass(frozen=True)
 class Appended:
-    """A dataset that is to hold ``base`` and, after it, all of ``additions``."""
+    """A dataset that is to hold ``base`` and, after it, what ``additions`` have beyond it.
+
+    Where it is to be ``compacted``, its small files are joined.
+    """
 
     base: Shards
     additions: tuple[Shards, ...]
+    compacted: bool = False

@@ -4,8 +4,10 @@ What a new version shares with an old one is hard-linked, so it costs neither ti
 write the small files of ``meta/``.
 """
 
+import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,16 +26,29 @@ from leagents_kedro.episodes.columns import (
     to_table,
     visual_features,
 )
-from leagents_kedro.episodes.files import copy_files, digest, link_files, next_place
-from leagents_kedro.episodes.shards import Episode, Shards
-from leagents_kedro.episodes.statistics import describe, describe_episodes
+from leagents_kedro.episodes.digests import episode_digests, inherit_digests, new_episodes, write_digests
+from leagents_kedro.episodes.files import copy_files, file_at, link_files, next_place
+from leagents_kedro.episodes.shards import Episode, EpisodeIndex, Shards
+from leagents_kedro.episodes.statistics import (
+    describe,
+    describe_episodes,
+    merge,
+    read_summaries,
+    statistics,
+    summarize,
+    write_summaries,
+)
 from leagents_kedro.errors import DatasetError
 from leagents_kedro.files import link_file
 
 if TYPE_CHECKING:
     from lerobot.datasets.utils import DatasetInfo
 
-_EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+"""Where LeRobot describes episodes."""
+
+_NAMED = 10
+_log = logging.getLogger(__name__)
 
 
 def write_episodes(
@@ -60,54 +75,68 @@ def write_episodes(
     fitted = [_fitted(episode, number, features) for number, episode in enumerate(episodes)]
     write = _record if visual_features(features) else _write_columns
     write(root, fitted, features, fps, robot_type)
-    _write_statistics(root, [root])
+    write_statistics(root)
+    write_digests(root, episode_digests(Shards(root)))
 
 
 def append_datasets(base: Shards, additions: Sequence[Shards], target: Path) -> None:
-    """Make ``target`` the dataset of ``base``'s episodes followed by those of ``additions``.
+    """Make ``target`` the dataset of ``base``'s episodes followed by those of ``additions`` that are not in it yet.
 
-    The files of ``base`` are linked as they are. All frames of the additions go into one new file and their episodes
-    into another; their videos are linked under new numbers. Statistics of numbers are computed anew from all rows,
-    because quantiles cannot be merged; those of images are merged by LeRobot.
+    Time and space do not depend on the frames of ``base``: its files are linked as they are. All new frames go into
+    one file and their episodes into another; their videos are linked under new numbers. Statistics of numbers are
+    merged (`statistics.Summary`), those of images by LeRobot from the summaries of whole additions. A base that
+    another writer made is read once.
+
+    Episodes whose content ``base`` or an earlier addition has already are left out with a warning, so that a step that
+    is repeated does not count them twice in training. Where nothing is new, ``target`` holds the same as ``base``.
 
     Raises:
-        DatasetError: ``target`` exists, there is nothing to append, features, fps, or robot type differ, or an
-            addition occurs twice.
+        DatasetError: ``target`` exists, or features, fps, or robot type differ.
     """
     from lerobot.datasets.aggregate import merge_video_feature_info_for_aggregate
     from lerobot.datasets.io_utils import load_info
 
     _check_new(target)
     _check_appendable(base, additions)
+    known = episode_digests(base)
+    new = _new_episodes(base, known, additions)
+    if not new:
+        import_dataset(base.root, target)
+        return
     for pattern in ("data/*/*", "videos/*/*/*", "meta/episodes/*/*"):
         link_files(base.root, target, pattern)
+    inherit_digests(base, known, target)
     info = load_info(base.root)
-    tasks = tuple(dict.fromkeys(sentence for shards in (base, *additions) for sentence in shards.tasks))
+    tasks = tuple(dict.fromkeys(sentence for shards in (base, *new) for sentence in shards.tasks))
     data_place = next_place(base.data_files, info.chunks_size)
     episodes_place = next_place(base.episode_files, info.chunks_size)
-    frames, episodes = [], []
-    for addition in additions:
-        moved = _moved_frames(addition, base.features, tasks, info.total_frames, info.total_episodes)
+    frames, episodes, digests = [], [], []
+    for addition, chosen in new.items():
+        index = _moved_index(addition.index, chosen, info)
+        moved = _moved_frames(addition, chosen, index, base.features, tasks)
         columns = {
-            **_moved_episodes(addition, info, data_place, episodes_place),
-            **_moved_statistics(moved, addition),
-            **_link_videos(addition, target, info),
+            **_moved_episodes(index, data_place, episodes_place),
+            **_moved_statistics(moved, index),
+            **_link_videos(addition, chosen, target, info),
         }
         frames.append(moved)
-        episodes.append(_conformed(addition.episode_table(), columns, base))
-        info.total_frames += addition.total_frames
-        info.total_episodes += addition.total_episodes
-    _write_frames(pa.concat_tables(frames), target / _file(info.data_path, data_place))
-    _write_table(pa.concat_tables(episodes), target / _file(_EPISODES_PATH, episodes_place))
-    info.features = merge_video_feature_info_for_aggregate([base, *additions])
+        episodes.append(_conformed(addition.episode_table().take(chosen), columns, base))
+        digests += episode_digests(addition).take(chosen).chunks
+        info.total_frames += len(moved)
+        info.total_episodes += len(chosen)
+    data_file = target / file_at(info.data_path, data_place)
+    write_frames(pa.concat_tables(frames), data_file)
+    write_table(pa.concat_tables(episodes), target / file_at(EPISODES_PATH, episodes_place))
+    write_digests(target, pa.chunked_array(digests))
+    info.features = merge_video_feature_info_for_aggregate([base, *new])
     _write_info(target, info, tasks)
-    _write_statistics(target, [base.root, *(addition.root for addition in additions)])
+    _write_merged_statistics(target, base, list(new), data_file)
 
 
 def import_dataset(source: Path, target: Path, *, shares_files: bool = True) -> None:
     """Make ``target`` a dataset with the content of ``source``: ``meta/`` copied, frames and videos linked or copied.
 
-    Only where nobody edits ``source`` in place may they share files.
+    Only where nobody edits ``source`` in place may they share files, and is what ``meta/leagents`` says taken over.
 
     Raises:
         DatasetError: ``source`` is no complete LeRobotDataset v3, or ``target`` exists.
@@ -116,7 +145,39 @@ def import_dataset(source: Path, target: Path, *, shares_files: bool = True) -> 
     check_dataset(source)
     for pattern in ("data/*/*", "videos/*/*/*"):
         link_files(source, target, pattern) if shares_files else copy_files(source, target, pattern)
-    shutil.copytree(source / "meta", target / "meta")
+    shutil.copytree(
+        source / "meta", target / "meta", ignore=None if shares_files else shutil.ignore_patterns("leagents")
+    )
+
+
+def write_frames(table: pa.Table, file: Path) -> None:
+    """Write frames as LeRobot does, one row group an episode, with checksums: a page that rotted does not load."""
+    number = table["episode_index"].to_numpy()
+    begins = np.flatnonzero(np.diff(number, prepend=-1)).tolist()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with pq.ParquetWriter(file, table.schema, write_page_checksum=True) as writer:
+        for begin, end in pairwise([*begins, len(number)]):
+            writer.write_table(table.slice(begin, end - begin))
+
+
+def write_table(table: pa.Table, file: Path) -> None:
+    """Write a table, with checksums, into a folder that may not be there yet."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, file, write_page_checksum=True)
+
+
+def write_statistics(root: Path) -> None:
+    """Write the statistics of numbers from all frames in ``root``; those of images stay as they are there."""
+    from lerobot.datasets.io_utils import load_stats, write_stats
+
+    shards = Shards(root)
+    described, summaries = {}, {}
+    for key, values in _numbers(shards):
+        described[key], summaries[key] = describe(values), summarize(values)
+    if visual := visual_features(shards.features):
+        described |= {key: load_stats(root)[key] for key in visual}
+    write_stats(described, root)
+    write_summaries(root, summaries)
 
 
 def _check_new(target: Path) -> None:
@@ -193,28 +254,34 @@ def _write_columns(
         "meta/episodes/chunk_index": place,
         "meta/episodes/file_index": place,
     }
-    _write_frames(to_table(columns, meta.features), root / _file(meta.info.data_path, (0, 0)))
-    _write_table(pa.table(described), root / _file(_EPISODES_PATH, (0, 0)))
+    write_frames(to_table(columns, meta.features), root / file_at(meta.info.data_path, (0, 0)))
+    write_table(pa.table(described), root / file_at(EPISODES_PATH, (0, 0)))
     meta.info.total_frames, meta.info.total_episodes = len(index), len(episodes)
     _write_info(root, meta.info, tasks)
 
 
 def _check_appendable(base: Shards, additions: Sequence[Shards]) -> None:
-    if not additions:
-        raise DatasetError(f"{base.root}: there is nothing to append to it")
     for addition in additions:
         if differences := _differences(base, addition):
             raise DatasetError(f"{addition.root} cannot be appended to {base.root}: {'; '.join(differences)}")
-    sizes = {file.stat().st_size for addition in additions for file in addition.data_files}
-    known = {digest(file): base for file in base.data_files if file.stat().st_size in sizes}
+
+
+def _new_episodes(base: Shards, known: pa.ChunkedArray, additions: Sequence[Shards]) -> dict[Shards, np.ndarray]:
+    """Return which episodes of each addition are new, ascending; only of those additions that have some."""
+    new = {}
     for addition in additions:
-        digests = {digest(file) for file in addition.data_files}
-        if repeated := digests & known.keys():
-            raise DatasetError(
-                f"{addition.root}: holds the same frames as {known[repeated.pop()].root}; "
-                "episodes that are appended twice would count twice in training"
+        digests = episode_digests(addition)
+        chosen = new_episodes(digests, known)
+        if repeated := np.setdiff1d(np.arange(len(digests)), chosen).tolist():
+            _log.warning(
+                "%s: %d of %d episodes are in %s already and were not appended again: %s",
+                *(addition.root, len(repeated), len(digests), base.root),
+                ", ".join(map(str, repeated[:_NAMED])) + (", ..." if len(repeated) > _NAMED else ""),
             )
-        known |= dict.fromkeys(digests, addition)
+        if len(chosen):
+            new[addition] = chosen
+            known = pa.chunked_array(known.chunks + digests.take(chosen).chunks)
+    return new
 
 
 def _differences(base: Shards, addition: Shards) -> list[str]:
@@ -232,15 +299,25 @@ def _differences(base: Shards, addition: Shards) -> list[str]:
     return differences
 
 
+def _moved_index(index: EpisodeIndex, chosen: np.ndarray, info: "DatasetInfo") -> EpisodeIndex:
+    """Return where the ``chosen`` episodes of an addition lie behind those that ``info`` counts."""
+    length = index.length[chosen]
+    end = info.total_frames + length.cumsum()
+    return EpisodeIndex(info.total_episodes + np.arange(len(chosen)), length, end - length, end, index.task[chosen])
+
+
 def _moved_frames(
-    addition: Shards, features: Features, tasks: Sequence[str], first_frame: int, first_episode: int
+    addition: Shards, chosen: np.ndarray, index: EpisodeIndex, features: Features, tasks: Sequence[str]
 ) -> pa.Table:
-    """Return the frames of ``addition`` with the indices that they get behind those of the base."""
+    """Return the frames of the ``chosen`` episodes with the indices that they get in the new dataset."""
     table = pa.concat_tables([stored(read_table([file]), features) for file in addition.data_files])
+    if len(chosen) < addition.total_episodes:
+        table = table.filter(pa.array(np.isin(table["episode_index"].to_numpy(), chosen)))
+    number = np.searchsorted(chosen, table["episode_index"].to_numpy())
     task = np.array([tasks.index(sentence) for sentence in addition.tasks])
     moved = {
-        "index": table["index"].to_numpy() + first_frame,
-        "episode_index": table["episode_index"].to_numpy() + first_episode,
+        "index": table["index"].to_numpy() + (index.from_index - addition.index.from_index[chosen])[number],
+        "episode_index": index.episode_index[number],
         "task_index": task[table["task_index"].to_numpy()],
     }
     for key, values in moved.items():
@@ -249,14 +326,13 @@ def _moved_frames(
 
 
 def _moved_episodes(
-    addition: Shards, info: "DatasetInfo", data_place: tuple[int, int], episodes_place: tuple[int, int]
+    index: EpisodeIndex, data_place: tuple[int, int], episodes_place: tuple[int, int]
 ) -> dict[str, np.ndarray]:
-    """Return the columns of ``meta/episodes`` that say where the frames of ``addition`` lie in the new dataset."""
-    index = addition.index
+    """Return the columns of ``meta/episodes`` that say where the frames of an addition lie in the new dataset."""
     return {
-        "episode_index": index.episode_index + info.total_episodes,
-        "dataset_from_index": index.from_index + info.total_frames,
-        "dataset_to_index": index.to_index + info.total_frames,
+        "episode_index": index.episode_index,
+        "dataset_from_index": index.from_index,
+        "dataset_to_index": index.to_index,
         "data/chunk_index": np.full_like(index.length, data_place[0]),
         "data/file_index": np.full_like(index.length, data_place[1]),
         "meta/episodes/chunk_index": np.full_like(index.length, episodes_place[0]),
@@ -264,26 +340,26 @@ def _moved_episodes(
     }
 
 
-def _moved_statistics(moved: pa.Table, addition: Shards) -> dict[str, pa.Array]:
+def _moved_statistics(moved: pa.Table, index: EpisodeIndex) -> dict[str, pa.Array]:
     """Return the statistics of each episode that its new indices change."""
     columns = {key: moved[key].to_numpy() for key in ("episode_index", "index", "task_index")}
-    return describe_episodes(columns, addition.index.length)
+    return describe_episodes(columns, index.length)
 
 
-def _link_videos(addition: Shards, target: Path, info: "DatasetInfo") -> dict[str, np.ndarray]:
-    """Link the videos of ``addition`` behind those of ``target``; return the columns that say where they are now."""
+def _link_videos(addition: Shards, chosen: np.ndarray, target: Path, info: "DatasetInfo") -> dict[str, np.ndarray]:
+    """Link the videos of ``chosen`` episodes behind those of ``target``; return the columns that say where they are."""
     columns: dict[str, np.ndarray] = {}
     for key, feature in visual_features(addition.features).items():
         if feature["dtype"] != "video":
             continue
         names = [f"videos/{key}/chunk_index", f"videos/{key}/file_index"]
-        places = np.stack([column.to_numpy() for column in addition.episode_table(names).columns])
+        places = np.stack([column.to_numpy() for column in addition.episode_table(names).take(chosen).columns])
         used, position = np.unique(places, axis=1, return_inverse=True)
         moved = []
         for place in used.T.tolist():
             moved.append(next_place(target.glob(f"videos/{key}/*/*.mp4"), info.chunks_size))
-            source = addition.root / _file(addition.info["video_path"], place, key)
-            link_file(source, target / _file(info.video_path, moved[-1], key))
+            source = addition.root / file_at(addition.info["video_path"], place, key)
+            link_file(source, target / file_at(info.video_path, moved[-1], key))
         columns |= dict(zip(names, np.array(moved).T[:, position.ravel()], strict=True))
     return columns
 
@@ -304,18 +380,6 @@ def _conformed(table: pa.Table, columns: Mapping[str, Any], base: Shards) -> pa.
     return given.select(schema.names).cast(schema)
 
 
-def _write_frames(table: pa.Table, file: Path) -> None:
-    from lerobot.datasets.io_utils import write_table_one_row_group_per_episode
-
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_table_one_row_group_per_episode(table, file)
-
-
-def _write_table(table: pa.Table, file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, file)
-
-
 def _write_info(root: Path, info: "DatasetInfo", tasks: Sequence[str]) -> None:
     from lerobot.datasets.io_utils import write_info, write_tasks
 
@@ -326,19 +390,23 @@ def _write_info(root: Path, info: "DatasetInfo", tasks: Sequence[str]) -> None:
     write_tasks(table.to_pandas().set_index("task"), root)
 
 
-def _write_statistics(root: Path, sources: Sequence[Path]) -> None:
-    """Write ``meta/stats.json``: of numbers from all frames in ``root``, of images from those of ``sources``."""
+def _numbers(shards: Shards) -> Iterator[tuple[str, np.ndarray]]:
+    """Give the values of each numeric feature, one after the other since all together may not fit into memory."""
+    for key, feature in numeric_features(shards.features).items():
+        yield key, read_columns(shards.data_files, {key: feature})[key]
+
+
+def _write_merged_statistics(target: Path, base: Shards, additions: Sequence[Shards], new_frames: Path) -> None:
+    """Write the statistics of ``base`` and the numbers in ``new_frames``, and of the images of all additions."""
     from lerobot.datasets.compute_stats import aggregate_stats
     from lerobot.datasets.io_utils import load_stats, write_stats
 
-    shards = Shards(root)
-    columns = read_columns(shards.data_files, numeric_features(shards.features))
-    statistics = {key: describe(columns.pop(key)) for key in list(columns)}
-    if visual := visual_features(shards.features):
-        summaries = map(load_stats, sources)
-        statistics |= aggregate_stats([{key: summary[key] for key in visual} for summary in summaries])
-    write_stats(statistics, root)
-
-
-def _file(template: str, place: tuple[int, int], video_key: str = "") -> str:
-    return template.format(chunk_index=place[0], file_index=place[1], video_key=video_key)
+    old = read_summaries(base.root, base.total_frames) or {key: summarize(values) for key, values in _numbers(base)}
+    new = read_columns([new_frames], numeric_features(base.features))
+    summaries = {key: merge(old[key], summarize(values)) for key, values in new.items()}
+    merged = {key: statistics(summary) for key, summary in summaries.items()}
+    if visual := visual_features(base.features):
+        kept = map(load_stats, [base.root, *(addition.root for addition in additions)])
+        merged |= aggregate_stats([{key: each[key] for key in visual} for each in kept])
+    write_stats(merged, target)
+    write_summaries(target, summaries)

@@ -8,15 +8,14 @@ from leagents_kedro.constitution import Constitution, require
 from leagents_kedro.episodes.columns import recorded_features
 from leagents_kedro.episodes.shards import Appended, Episode, NewEpisodes, Shards
 from leagents_kedro.jobs import simulation_job
-from leagents_kedro.pipelines.evaluation.looks import load_actor
+from leagents_kedro.pipelines.evaluation.looks import policy_file, simulator
 from leagents_kedro.pipelines.evaluation.params import EvaluationParams
 from leagents_kedro.pipelines.seed.nodes import collect_episodes
 from leagents_kedro.pipelines.seed.params import DemonstrationParams
 from leagents_kedro.progress import progress_bar
 from leagents_kedro.records import Checkpoint, Decision, Outcomes, Plan
 from leagents_kedro.seeds import derive_seed
-from leagents_kedro.simulation.pool import EnvironmentPool
-from leagents_kedro.simulation.rollouts import Job, roll_out
+from leagents_kedro.simulation.rollouts import Job
 from leagents_kedro.simulation.suites import resolve_suite
 from leagents_kedro.suite import SuiteParams
 
@@ -46,15 +45,10 @@ def harvest_rollouts(
         for task in resolve_suite(suite.environment, suite.tasks)
     ]
     require(constitution, simulation_job(suite, len(jobs)))
-    actor = load_actor(blessed, evaluation)
-    with (
-        EnvironmentPool(suite.environment, suite.options) as pool,
-        progress_bar("harvest", len(jobs), "episode") as show,
-    ):
-        rolled = roll_out(
-            actor,
+    with progress_bar("harvest", len(jobs), "episode") as show:
+        rolled = simulator(suite, evaluation).roll_out(
+            policy_file(blessed, evaluation),
             jobs,
-            pool,
             slots=evaluation.slots,
             keep_episodes=True,
             progress=lambda done, successes: show(done, f"{successes} successes"),
@@ -62,7 +56,7 @@ def harvest_rollouts(
     kept: Counter[str] = Counter()
     episodes = []
     for outcome, episode in rolled:
-        if outcome.success and kept[outcome.task] < harvest.keep_per_task:
+        if episode and kept[outcome.task] < harvest.keep_per_task:
             kept[outcome.task] += 1
             episodes.append(_with_features(episode, mix))
     return NewEpisodes(tuple(episodes), recorded_features(mix.features), mix.fps, mix.robot_type) if episodes else None
@@ -75,6 +69,7 @@ def collect_demonstrations(
     mix: Shards,
     suite: SuiteParams,
     demonstrations: DemonstrationParams,
+    evaluation: EvaluationParams,
     run_seed: int,
     constitution: Constitution,
 ) -> NewEpisodes | None:
@@ -88,13 +83,16 @@ def collect_demonstrations(
     requests = _requests(outcomes, mix, suite, demonstrations)
     if not requests:
         return None
-    return collect_episodes(suite, demonstrations, requests, run_seed, plan.cycle, constitution)
+    return collect_episodes(suite, demonstrations, evaluation, requests, run_seed, plan.cycle, constitution)
 
 
-def merge_rollouts(mix: Shards, rollouts: Shards | None, demonstrations: Shards | None) -> Shards | Appended:
-    """Return the next mix: this one, with the new episodes appended."""
+def merge_rollouts(
+    mix: Shards, rollouts: Shards | None, demonstrations: Shards | None, plan: Plan, harvest: HarvestParams
+) -> Shards | Appended:
+    """Return the next mix: this one, with the new episodes appended, and every so many cycles in few files."""
     additions = tuple(shards for shards in (rollouts, demonstrations) if shards is not None)
-    return Appended(mix, additions) if additions else mix
+    compacted = harvest.compact_every_cycles is not None and plan.cycle % harvest.compact_every_cycles == 0
+    return Appended(mix, additions, compacted) if additions or compacted else mix
 
 
 def _requests(
@@ -112,6 +110,5 @@ def _requests(
     return requests
 
 
-def _with_features(episode: Episode | None, mix: Shards) -> Episode:
-    assert episode is not None, "roll_out keeps episodes when asked to"
+def _with_features(episode: Episode, mix: Shards) -> Episode:
     return Episode(episode.sentence, {key: episode.columns[key] for key in recorded_features(mix.features)})

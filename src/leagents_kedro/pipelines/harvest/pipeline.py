@@ -34,6 +34,7 @@ def create_pipeline() -> Pipeline:
                     "mix",
                     "params:suite",
                     "params:demonstrations",
+                    "params:evaluation",
                     "params:loop.run_seed",
                     "constitution",
                 ],
@@ -42,7 +43,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 func=merge_rollouts,
-                inputs=["mix", "rollouts", "demonstrations"],
+                inputs=["mix", "rollouts", "demonstrations", "plan", "params:harvest"],
                 outputs="next_mix",
                 name="merge_rollouts",
             ),
