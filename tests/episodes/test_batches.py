@@ -3,7 +3,8 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
-from leagents_kedro.episodes.batches import BatchReader
+from leagents_kedro.episodes.batches import BatchReader, fits, placed
+from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import DatasetError
 
 CHUNK = {"action": [i / 10 for i in range(5)]}
@@ -38,7 +39,6 @@ def test_batches_are_those_of_lerobot_in_every_frame(make_shards, every_kind, ep
 
 
 def test_batches_of_an_appended_dataset_are_those_of_lerobot(make_shards, tmp_path):
-    from leagents_kedro.episodes.shards import Shards
     from leagents_kedro.episodes.writing import append_datasets
 
     append_datasets(make_shards("a"), [make_shards("b", sentences=["wave"])], tmp_path / "ab")
@@ -75,9 +75,14 @@ def test_a_delta_between_two_frames_is_refused(make_shards):
         BatchReader(make_shards("mix"), None, {"action": [0.0, 0.05]})
 
 
-def test_images_are_refused(make_shards, video):
-    with pytest.raises(DatasetError, match=r"observation\.images\.top are not numeric"):
-        BatchReader(make_shards("mix", lengths=[3], features=video), None, None)
+def test_text_is_refused(make_shards):
+    import json
+
+    shards = make_shards("mix", lengths=[3])
+    info = shards.info | {"features": shards.info["features"] | {"note": {"dtype": "string", "shape": [1]}}}
+    (shards.root / "meta" / "info.json").write_text(json.dumps(info))
+    with pytest.raises(DatasetError, match=r"but note are none"):
+        BatchReader(Shards(shards.root), None, None)
 
 
 def test_frames_in_another_place_than_meta_says_are_refused(make_shards):
@@ -89,3 +94,25 @@ def test_frames_in_another_place_than_meta_says_are_refused(make_shards):
     pq.write_table(table.take(np.roll(np.arange(len(table)), 1)), file)
     with pytest.raises(DatasetError, match="not where meta/episodes says"):
         BatchReader(shards, None, None)
+
+
+def test_columns_live_on_a_device_that_keeps_most_of_its_memory_for_the_policy():
+    assert fits(25, free_bytes=100)
+    assert not fits(26, free_bytes=100)
+    assert not fits(1, free_bytes=0), "a CPU has no second memory"
+
+
+def test_what_is_on_its_device_is_not_copied():
+    tensor = torch.ones(3)
+    assert placed(tensor, torch.device("cpu")) is tensor
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_batches_are_on_the_device(make_shards, video, monkeypatch, resident):
+    # "meta", a device without values, stands for a GPU, which these machines lack: operations across devices fail.
+    monkeypatch.setattr("leagents_kedro.episodes.batches._free_bytes", lambda _: 10**9 if resident else 0)
+    reader = BatchReader(make_shards("mix", lengths=[3, 4], features=video), None, CHUNK, device="meta")
+    batch = reader.batch(torch.tensor([0, 5]))
+    tensors = [value for value in batch.values() if isinstance(value, torch.Tensor)]
+    assert len(tensors) == len(batch) - 1
+    assert all(placed(tensor, torch.device("meta")) is tensor for tensor in tensors)

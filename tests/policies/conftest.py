@@ -68,4 +68,5 @@ def settings():
         precision="float32",
         normalization="keep",
         save_every_steps=4,
+        frame_cache_gb=1,
     )

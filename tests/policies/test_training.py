@@ -1,16 +1,20 @@
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from leagents_kedro.episodes.shards import Episode, Shards
+from leagents_kedro.episodes.writing import write_episodes
 from leagents_kedro.errors import CheckpointError, ParameterError, TrainingError
 from leagents_kedro.policies.actor import Actor
 from leagents_kedro.policies.checkpoints import checkpoint_digest, checkpoint_step
 from leagents_kedro.policies.training import train
 
 EPISODES = [0, 1, 3]
+STATE = {"dtype": "float32", "shape": (4,), "names": None}
 
 
 def silent(step: int, steps: int, loss: float) -> None:
@@ -42,7 +46,7 @@ def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
 
 
 def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(shards, rung, settings, tmp_path):
-    undisturbed = train(shards, EPISODES, rung, settings, None, tmp_path / "undisturbed", silent)
+    undisturbed = train(shards, EPISODES, rung, settings, None, tmp_path / "undisturbed", tmp_path / "frames", silent)
 
     class Killed(Exception):
         pass
@@ -52,9 +56,18 @@ def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(shards, r
             raise Killed
 
     with pytest.raises(Killed):
-        train(shards, EPISODES, rung, settings, None, tmp_path / "killed", killed_after_nine_steps)
+        train(shards, EPISODES, rung, settings, None, tmp_path / "killed", tmp_path / "frames", killed_after_nine_steps)
     done = []
-    resumed = train(shards, EPISODES, rung, settings, None, tmp_path / "killed", lambda step, *_: done.append(step))
+    resumed = train(
+        shards,
+        EPISODES,
+        rung,
+        settings,
+        None,
+        tmp_path / "killed",
+        tmp_path / "frames",
+        lambda step, *_: done.append(step),
+    )
 
     assert done[0] > 4, "steps before the last checkpoint are not repeated"
     assert checkpoint_step(resumed) == rung.steps
@@ -70,7 +83,7 @@ def test_training_is_what_lerobot_train_does(shards, rung, settings, tmp_path):
     from lerobot.policies.factory import make_policy_config
     from lerobot.scripts.lerobot_train import train as lerobot_train
 
-    ours = train(shards, EPISODES, rung, settings, None, tmp_path / "ours", silent)
+    ours = train(shards, EPISODES, rung, settings, None, tmp_path / "ours", tmp_path / "frames", silent)
     config = TrainPipelineConfig(
         dataset=DatasetConfig(repo_id="local/mix", root=str(shards.root), episodes=EPISODES),
         policy=make_policy_config("act", device="cpu", push_to_hub=False, **rung.options),
@@ -88,8 +101,84 @@ def test_training_is_what_lerobot_train_does(shards, rung, settings, tmp_path):
     assert same(normalizer(ours), normalizer(theirs))
 
 
+@pytest.fixture(params=["image", "video"])
+def seen(request, tmp_path):
+    """A mix with a camera."""
+    rng = np.random.default_rng(0)
+    camera = {"dtype": request.param, "shape": (64, 64, 3), "names": ["height", "width", "channels"]}
+    features = {"observation.images.top": camera, "observation.state": STATE, "action": STATE}
+    episodes = [
+        Episode(
+            "push",
+            {
+                "observation.images.top": rng.integers(0, 256, (frames, 64, 64, 3), np.uint8),
+                "observation.state": rng.normal(size=(frames, 4)).astype(np.float32),
+                "action": rng.normal(size=(frames, 4)).astype(np.float32),
+            },
+        )
+        for frames in (5, 4, 6)
+    ]
+    write_episodes(tmp_path / "mix", episodes, features, fps=10, robot_type="test")
+    return Shards(tmp_path / "mix")
+
+
+def test_policies_get_the_batches_that_lerobot_train_gives_them(seen, rung, settings, tmp_path, monkeypatch):
+    from lerobot.configs.default import DatasetConfig
+    from lerobot.configs.train import TrainPipelineConfig
+    from lerobot.policies.act.modeling_act import ACTPolicy
+    from lerobot.policies.factory import make_policy_config
+    from lerobot.scripts.lerobot_train import train as lerobot_train
+
+    received = []
+    forward = ACTPolicy.forward
+
+    def recorded(policy, batch):
+        received.append(batch)
+        return forward(policy, batch)
+
+    monkeypatch.setattr(ACTPolicy, "forward", recorded)
+    rung = rung.model_copy(update={"steps": 4, "options": rung.options | {"pretrained_backbone_weights": None}})
+    few = settings.model_copy(update={"batch_size": 4})
+    train(seen, [0, 2], rung, few, None, tmp_path / "ours", tmp_path / "frames", silent)
+    ours = list(received)
+    received.clear()
+    dataset = DatasetConfig(repo_id="local/mix", root=str(seen.root), episodes=[0, 2], video_backend="pyav")
+    config = TrainPipelineConfig(
+        dataset=dataset,
+        policy=make_policy_config("act", device="cpu", push_to_hub=False, **rung.options),
+        output_dir=tmp_path / "theirs",
+        seed=few.seed,
+        num_workers=0,
+        batch_size=few.batch_size,
+        steps=rung.steps,
+        env_eval_freq=0,
+        save_checkpoint=False,
+    )
+    lerobot_train(config)
+    assert len(ours) == len(received) == rung.steps
+    for mine, theirs in zip(ours, received, strict=True):
+        assert mine.keys() == theirs.keys()
+        for key, value in theirs.items():
+            if isinstance(value, torch.Tensor):
+                assert mine[key].dtype == value.dtype, key
+                assert torch.equal(mine[key], value), key
+            else:
+                assert mine[key] == value, key
+
+
+def test_training_leaves_torch_as_it_was(shards, rung, settings, tmp_path):
+    def fast() -> tuple[bool, bool]:
+        return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.benchmark
+
+    before, during = fast(), []
+    folder, frames = tmp_path / "training", tmp_path / "frames"
+    train(shards, EPISODES, rung, settings, None, folder, frames, lambda *_: during.append(fast()))
+    assert set(during) == {(True, True)}
+    assert fast() == before
+
+
 def test_the_checkpoint_has_lerobots_layout(shards, rung, settings, tmp_path):
-    checkpoint = train(shards, EPISODES, rung, settings, None, tmp_path, silent)
+    checkpoint = train(shards, EPISODES, rung, settings, None, tmp_path, tmp_path / "frames", silent)
     names = {path.name for path in (checkpoint / "pretrained_model").iterdir()}
     assert {"config.json", "model.safetensors", "train_config.json", "policy_preprocessor.json"} <= names
     assert {"training_step.json", "optimizer_state.safetensors"} <= {
@@ -102,10 +191,12 @@ def test_the_checkpoint_has_lerobots_layout(shards, rung, settings, tmp_path):
 
 @pytest.mark.parametrize(("normalization", "kept"), [("keep", True), ("refresh", False)])
 def test_continuing_keeps_or_refreshes_the_statistics(shards, shards_of, rung, settings, tmp_path, normalization, kept):
-    first = train(shards, EPISODES, rung, settings, None, tmp_path / "first", silent)
+    first = train(shards, EPISODES, rung, settings, None, tmp_path / "first", tmp_path / "frames", silent)
     grown = shards_of(tmp_path / "grown", [9, 9, 9, 9], scale=3.0)
     continuing = settings.model_copy(update={"normalization": normalization})
-    second = train(grown, EPISODES, rung, continuing, first / "pretrained_model", tmp_path / "second", silent)
+    second = train(
+        grown, EPISODES, rung, continuing, first / "pretrained_model", tmp_path / "second", tmp_path / "frames", silent
+    )
     assert same(normalizer(first), normalizer(second)) is kept
     assert not same(weights(first), weights(second))
 
@@ -128,8 +219,8 @@ def test_data_order_is_lerobots(shards, rung, settings):
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"policy_type": "actt"}, "unknown policy_type 'actt'"),
-        ({"options": {"chunk_sise": 4}}, "no option chunk_sise"),
+        ({"policy_type": "actt"}, "no policy_type 'actt'"),
+        ({"options": {"chunk_sise": 4}}, "no option of act 'chunk_sise'.*'chunk_size'"),
         ({"options": {"chunk_size": "four"}}, "not valid"),
         ({"options": {"chunk_size": 4, "n_action_steps": 8}}, "not valid"),
         ({"pretrained_path": "someone/policy"}, "needs a pretrained_revision"),
@@ -137,17 +228,26 @@ def test_data_order_is_lerobots(shards, rung, settings):
 )
 def test_a_rung_that_cannot_be_trained_is_named(shards, rung, settings, tmp_path, changes, expected):
     with pytest.raises(ParameterError, match=expected):
-        train(shards, EPISODES, rung.model_copy(update=changes), settings, None, tmp_path, silent)
+        train(shards, EPISODES, rung.model_copy(update=changes), settings, None, tmp_path, tmp_path / "frames", silent)
 
 
 def test_weights_of_another_shape_are_refused(shards, rung, settings, tmp_path):
-    first = train(shards, EPISODES, rung, settings, None, tmp_path / "first", silent)
+    first = train(shards, EPISODES, rung, settings, None, tmp_path / "first", tmp_path / "frames", silent)
     wider = rung.model_copy(update={"options": rung.options | {"dim_model": 32}})
     with pytest.raises(CheckpointError, match="do not fit"):
-        train(shards, EPISODES, wider, settings, first / "pretrained_model", tmp_path / "second", silent)
+        train(
+            shards,
+            EPISODES,
+            wider,
+            settings,
+            first / "pretrained_model",
+            tmp_path / "second",
+            tmp_path / "frames",
+            silent,
+        )
 
 
 def test_an_exploding_loss_stops_training(shards, rung, settings, tmp_path):
     exploding = rung.model_copy(update={"options": rung.options | {"optimizer_lr": 1e30}})
     with pytest.raises(TrainingError, match="lower the learning rate"):
-        train(shards, EPISODES, exploding, settings, None, tmp_path, silent)
+        train(shards, EPISODES, exploding, settings, None, tmp_path, tmp_path / "frames", silent)

@@ -36,7 +36,7 @@ def read_table(files: Iterable[Path], columns: Sequence[str] | None = None) -> p
     """Return the rows of all ``files``, with ``columns`` in that order or with all columns.
 
     Raises:
-        DatasetError: A file is missing or unfinished, or has no such column.
+        DatasetError: A file is missing, unfinished, or damaged, or has no such column.
     """
     return pa.concat_tables([_read_file(file, columns) for file in files], promote_options="permissive")
 
@@ -75,10 +75,13 @@ def stored(table: pa.Table, features: Features) -> pa.Table:
 
 def _read_file(file: Path, columns: Sequence[str] | None) -> pa.Table:
     try:
-        table = pq.ParquetFile(file).read(columns=columns)
+        table = pq.ParquetFile(file, page_checksum_verification=True).read(columns=columns)
         return table if columns is None else table.select(columns)
-    except (FileNotFoundError, pa.ArrowInvalid) as error:
-        raise DatasetError(f"{file}: missing or unfinished parquet file; was the dataset finalized? {error}") from error
+    except (OSError, pa.ArrowException) as error:
+        raise DatasetError(
+            f"{file}: missing, unfinished, or damaged parquet file. Was the dataset finalized? Otherwise restore the "
+            f"file from a copy, or write the dataset anew. {error}"
+        ) from error
     except KeyError as error:
         raise DatasetError(f"{file}: expected a column {error} beside {', '.join(table.column_names)}") from error
 

@@ -1,8 +1,9 @@
 """Training of one candidate: LeRobot's policies, processors, optimizers, and checkpoint layout, in this process.
 
 The data order, the gradient clipping, and the normalisation are those of ``lerobot-train``; what differs is how
-batches are read (columns in memory instead of row by row) and that a killed training goes on from its last checkpoint
-by itself, with the same batches and random numbers as if it had never stopped (to the bit on a CPU).
+batches are read (columns and decoded frames instead of row by row), that Adam updates all weights in one kernel, and
+that a killed training goes on from its last checkpoint by itself, with the same batches and random numbers as if it
+had never stopped (to the bit on a CPU).
 """
 
 import dataclasses
@@ -10,18 +11,20 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from leagents_kedro.episodes.batches import BatchReader
-from leagents_kedro.episodes.columns import visual_features
+from leagents_kedro.episodes.frame_cache import FrameCache
 from leagents_kedro.episodes.shards import Shards
-from leagents_kedro.errors import CheckpointError, ParameterError, TrainingError
+from leagents_kedro.errors import CheckpointError, DatasetError, ParameterError, TrainingError
 from leagents_kedro.files import sync, sync_tree
 from leagents_kedro.records import Record
+from leagents_kedro.spelling import no_such
+from leagents_kedro.untrusted import check_checkpoint
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +53,8 @@ class TrainingSettings(Record):
     """How a candidate is trained, whatever its policy.
 
     With ``normalization: keep`` a continued training keeps the statistics that its weights were trained with;
-    ``refresh`` takes those of the grown mix, which rescales inputs and outputs under the weights.
+    ``refresh`` takes those of the grown mix, which rescales inputs and outputs under the weights. Decoded images and
+    videos beyond ``frame_cache_gb`` (10^9 bytes) are decoded again for every batch.
     """
 
     batch_size: Annotated[int, Field(ge=1)]
@@ -60,27 +64,27 @@ class TrainingSettings(Record):
     precision: Literal["float32", "bfloat16"]
     normalization: Literal["keep", "refresh"]
     save_every_steps: Annotated[int, Field(ge=1)]
+    frame_cache_gb: Annotated[float, Field(ge=0)]
 
 
-class _Reader(Protocol):
-    num_frames: int
+@contextmanager
+def _fast_products() -> Iterator[None]:
+    """Multiply in TF32 and measure convolutions on CUDA, as ``lerobot-train`` does, but only while training lasts.
 
-    def batch(self, frames: "torch.Tensor") -> dict[str, Any]: ...
+    What follows in this process, an evaluation, must give the same whether a training came before it or not.
+    """
+    import torch
 
-
-class _ItemReader:
-    """Batches of a dataset with images: LeRobotDataset's own items, collated as ``lerobot-train`` does."""
-
-    def __init__(self, shards: Shards, episodes: Sequence[int], delta_timestamps: dict[str, list[float]] | None):
-        self._dataset = shards.lerobot(episodes=list(episodes), delta_timestamps=delta_timestamps)
-        self.num_frames = len(self._dataset)
-
-    def batch(self, frames: "torch.Tensor") -> dict[str, Any]:
-        from torch.utils.data import default_collate
-
-        return default_collate([self._dataset[int(frame)] for frame in frames])
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.benchmark
+    matmul.allow_tf32, cudnn.benchmark = True, True
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.benchmark = before
 
 
+@_fast_products()
 def train(
     shards: Shards,
     episodes: Sequence[int],
@@ -88,6 +92,7 @@ def train(
     settings: TrainingSettings,
     initial: Path | None,
     workspace: Path,
+    frame_cache: Path,
     progress: Callable[[int, int, float], None],
 ) -> Path:
     """Train ``rung`` on ``episodes`` and return the folder of its last checkpoint.
@@ -95,16 +100,17 @@ def train(
     Args:
         initial: ``pretrained_model`` folder to continue from; None starts the rung anew.
         workspace: Folder for checkpoints; where it holds some of this training, training goes on from the last.
+        frame_cache: Folder for decoded images and videos, which all trainings share.
         progress: Called with (steps done, steps in all, mean loss since the last call).
 
     Raises:
         ParameterError: The policy type or one of its options is unknown.
         CheckpointError: ``initial`` does not fit the rung or the mix.
+        DatasetError: The mix cannot be read.
         TrainingError: The loss is not a finite number.
     """
     import torch
     from lerobot.common.train_utils import load_training_state, should_save_checkpoint
-    from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
     from lerobot.datasets.factory import resolve_delta_timestamps
     from lerobot.optim.factory import make_optimizer_and_scheduler
     from lerobot.utils.random_utils import set_seed
@@ -117,7 +123,7 @@ def train(
     source = last / "pretrained_model" if last else start
     config = _pipeline_config(shards, episodes, rung, settings, workspace, start)
     keeps_statistics = resumed or (initial is not None and settings.normalization == "keep")
-    meta = LeRobotDatasetMetadata("local/mix", root=shards.root)
+    meta = _metadata(config)
     policy, preprocessor, postprocessor = _policy_and_processors(config, meta, source, keeps_statistics)
     optimizer, scheduler = make_optimizer_and_scheduler(config, policy)
     _fuse(optimizer)
@@ -125,19 +131,22 @@ def train(
     if last:
         step, optimizer, scheduler = load_training_state(last, optimizer, scheduler)
 
-    reader = _reader(shards, episodes, resolve_delta_timestamps(config.policy, meta))
+    deltas = resolve_delta_timestamps(config.policy, meta)
+    frames_on_disk = FrameCache(frame_cache, settings.frame_cache_gb)
+    reader = BatchReader(shards, episodes, deltas, frames_on_disk, config.policy.device)
     batches = _batches(shards, episodes, reader, config, step)
     autocast = torch.autocast(
         torch.device(config.policy.device).type, torch.bfloat16, enabled=settings.precision == "bfloat16"
     )
     policy.train()
+    weights = list(policy.parameters())
     losses: list[torch.Tensor] = []
     for frames in batches:
-        batch = preprocessor(_scaled_images(reader.batch(frames)))
+        batch = preprocessor(reader.batch(frames))
         with autocast:
             loss, _ = policy.forward(batch)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(policy.parameters(), config.optimizer.grad_clip_norm or math.inf)
+        torch.nn.utils.clip_grad_norm_(weights, config.optimizer.grad_clip_norm or math.inf)
         optimizer.step()
         optimizer.zero_grad()
         if scheduler is not None:
@@ -207,15 +216,10 @@ def policy_config(rung: Rung, device: str, source: Path | None = None) -> "PreTr
 
     known = PreTrainedConfig.get_known_choices()
     if rung.policy_type not in known:
-        raise ParameterError(
-            f"training.ladder: unknown policy_type '{rung.policy_type}'; LeRobot has {', '.join(sorted(known))}"
-        )
+        raise ParameterError(f"training.ladder: {no_such('policy_type', rung.policy_type, known)}")
     fields = {field.name for field in dataclasses.fields(known[rung.policy_type]) if field.init}
     if unknown := sorted(set(rung.options) - fields):
-        raise ParameterError(
-            f"training.ladder: policy '{rung.policy_type}' has no option {', '.join(unknown)}; "
-            f"it has {', '.join(sorted(fields))}"
-        )
+        raise ParameterError(f"training.ladder: {no_such(f'option of {rung.policy_type}', unknown[0], fields)}")
     inherited = json.loads((source / "config.json").read_text()) if source else {"type": rung.policy_type}
     if inherited["type"] != rung.policy_type:
         raise CheckpointError(
@@ -237,15 +241,39 @@ def _pretrained_source(rung: Rung) -> Path | None:
     if source is None:
         return None
     if Path(source).is_dir():
+        check_checkpoint(Path(source))
         return Path(source)
     if rung.pretrained_revision is None:
         raise ParameterError(
             f"training.ladder: pretrained_path '{source}' is no folder here, so it is taken for a Hub id, which needs "
             "a pretrained_revision (a commit or tag): results could not be repeated without"
         )
-    return Path(
+    folder = Path(
         snapshot_download(source, revision=rung.pretrained_revision, allow_patterns=["*.json", "*.safetensors"])
     )
+    check_checkpoint(folder)
+    return folder
+
+
+def _metadata(config: "TrainPipelineConfig") -> "LeRobotDatasetMetadata":
+    """Return the mix's metadata, as ``lerobot-train`` has it: images are normalized as ImageNet's.
+
+    Raises:
+        DatasetError: It cannot be read.
+    """
+    import torch
+    from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
+    from lerobot.utils.constants import IMAGENET_STATS
+
+    try:
+        meta = LeRobotDatasetMetadata(config.dataset.repo_id, root=config.dataset.root)
+    except ValueError as error:  # that of JSON is one
+        raise DatasetError(
+            f"{config.dataset.root}/meta: stats.json or another file is damaged; restore it from a copy. {error}"
+        ) from error
+    for key in meta.camera_keys:
+        meta.stats[key] |= {name: torch.tensor(values) for name, values in IMAGENET_STATS.items()}
+    return meta
 
 
 def _policy_and_processors(
@@ -290,12 +318,8 @@ def _fuse(optimizer: Any) -> None:
             group.update(fused=True, foreach=False)
 
 
-def _reader(shards: Shards, episodes: Sequence[int], deltas: dict[str, list[float]] | None) -> _Reader:
-    return (_ItemReader if visual_features(shards.features) else BatchReader)(shards, episodes, deltas)
-
-
 def _batches(
-    shards: Shards, episodes: Sequence[int], reader: _Reader, config: "TrainPipelineConfig", step: int
+    shards: Shards, episodes: Sequence[int], reader: BatchReader, config: "TrainPipelineConfig", step: int
 ) -> Iterator["torch.Tensor"]:
     """Yield the frames of each remaining step, in the order of LeRobot's EpisodeAwareSampler.
 
@@ -331,16 +355,6 @@ def sampler_generator(seed: int, epoch: int) -> "torch.Generator":
 
     state = np.random.SeedSequence([seed, epoch]).generate_state(1, dtype=np.uint64)
     return torch.Generator().manual_seed(int(state[0]))
-
-
-def _scaled_images(batch: dict[str, Any]) -> dict[str, Any]:
-    """Scale uint8 images to [0, 1], as ``lerobot-train`` does before the preprocessor."""
-    import torch
-
-    return {
-        key: value.float() / 255.0 if isinstance(value, torch.Tensor) and value.dtype == torch.uint8 else value
-        for key, value in batch.items()
-    }
 
 
 def _mean_loss(losses: "list[torch.Tensor]", step: int) -> float:

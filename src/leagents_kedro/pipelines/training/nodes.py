@@ -22,6 +22,7 @@ def train_candidate(
     head: Checkpoint | None,
     blessed: Checkpoint | None,
     workspace: Path,
+    frame_cache: Path,
     training: TrainingParams,
     run_seed: int,
     constitution: Constitution,
@@ -33,14 +34,18 @@ def train_candidate(
     Raises:
         ConstitutionError: The training would break a limit.
         CheckpointError: The checkpoint that the plan continues from is not there.
+        DatasetError: The mix cannot be read.
         TrainingError: The loss is not a finite number.
     """
-    rung = training.ladder[plan.rung]
+    rung = training.rung(plan.rung)
     require(constitution, training_job(rung, training))
     sources = {"scratch": None, "head": head, "blessed": blessed}
     initial = sources[plan.initial]
     if plan.initial != "scratch" and initial is None:
-        raise CheckpointError(f"the plan continues from the {plan.initial} checkpoint, and there is none")
+        raise CheckpointError(
+            f"the plan continues from the {plan.initial} checkpoint, and there is none; restore its version, or give "
+            f"the cycle up: kedro loop abandon {plan.cycle} --by NAME"
+        )
     with progress_bar(f"train {rung.policy_type}", rung.steps, "step") as show:
         folder = train(
             mix,
@@ -49,6 +54,7 @@ def train_candidate(
             training.model_copy(update={"seed": derive_seed("training", run_seed, training.seed, index=plan.cycle)}),
             initial.pretrained_model if initial else None,
             workspace,
+            frame_cache,
             lambda step, _, loss: show(step, f"loss {loss:.3f}"),
         )
     return Checkpoint(

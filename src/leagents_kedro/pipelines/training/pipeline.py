@@ -18,6 +18,7 @@ def create_pipeline() -> Pipeline:
                     "head",
                     "blessed",
                     "training_workspace",
+                    "frame_cache",
                     "params:training",
                     "params:loop.run_seed",
                     "constitution",
