@@ -2,7 +2,7 @@
 UV := $(shell command -v uv 2>/dev/null || echo .tools/uv/bin/uv)
 export DO_NOT_TRACK := 1
 
-.PHONY: cycle test lint viz characteristics constraints clean
+.PHONY: cycle test torture lint audit bench bench-quick viz characteristics constraints clean
 
 cycle: $(UV)          ## run the loop: seed once, then cycles, until the gate or a budget ends it
 	$(UV) run kedro run --pipeline=cycle
@@ -10,10 +10,23 @@ cycle: $(UV)          ## run the loop: seed once, then cycles, until the gate or
 test: $(UV)           ## the quick suite, on two cores in less than ten minutes
 	$(UV) run pytest
 
+torture: $(UV)        ## the real loop killed at every point and run again; POINTS=20 for an even sample of them
+	$(UV) run python tests/torture.py $(if $(POINTS),--points $(POINTS))
+
 lint: $(UV)           ## style and types
 	$(UV) run ruff check .
 	$(UV) run ruff format --check .
 	$(UV) run mypy
+
+audit: $(UV)          ## known vulnerabilities of the dependencies, secrets in tracked files
+	@$(UV) audit || { status=$$?; test $$status -eq 2 && echo "The vulnerability database could not be reached: no dependency was audited."; }
+	git ls-files -z | xargs -0 $(UV) run detect-secrets-hook --no-verify
+
+bench: $(UV)          ## every step beside LeRobot's own path and LeAgents, as ratios; ends with 1 where a limit is missed
+	$(UV) run python -m benchmarks --json benchmarks/results.json --markdown docs/performance.md
+
+bench-quick: $(UV)    ## the same at a small size, in less than five minutes
+	$(UV) run python -m benchmarks --quick
 
 characteristics: $(UV) ## what the gate promises, simulated through its shipped functions; RUNS=500 for a first impression
 	$(UV) run python benchmarks/gate_characteristics.py --runs $(or $(RUNS),20000)
