@@ -10,7 +10,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Row:
-    """``ratio`` compares ``ours`` with ``other``; ``limit`` is what it must keep ("<=" or ">="), None where it only informs."""
+    """``ratio`` compares ``ours`` with ``other``; ``limit`` is what it must keep, None where it only informs."""
 
     step: str
     measured: str

@@ -2,19 +2,23 @@
 
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from kedro.io import DataCatalog, MemoryDataset, Version
 from omegaconf import OmegaConf
 
 from leagents_kedro.datasets.constitution import ConstitutionDataset
 from leagents_kedro.datasets.lerobot_shards import LeRobotShards
-from leagents_kedro.episodes.shards import NewEpisodes
-from leagents_kedro.errors import ConstitutionError, CoverageError, ParameterError
+from leagents_kedro.episodes.shards import Episode, NewEpisodes
+from leagents_kedro.errors import CheckpointError, ConstitutionError, CoverageError, DatasetError, ParameterError
 from leagents_kedro.pipelines.gating.params import GatingParams
 from leagents_kedro.pipelines.selection.params import SelectionParams
 from leagents_kedro.pipelines.training.params import TrainingParams
 from leagents_kedro.preflight import PreflightHooks
-from leagents_kedro.simulation.experts import collect_demonstrations
+from leagents_kedro.records import Checkpoint
+from leagents_kedro.simulation.experts import collect_demonstrations, demonstrate
 from leagents_kedro.simulation.pool import EnvironmentPool
 from leagents_kedro.suite import SuiteParams
 
@@ -22,12 +26,12 @@ BASE = Path(__file__).parents[1] / "conf" / "base"
 MODELS = {"suite": SuiteParams, "training": TrainingParams, "gating": GatingParams, "selection": SelectionParams}
 
 
-def catalog(mix: Path = Path("nowhere"), **changes):
+def catalog(mix: Path = Path("nowhere"), blessed: Checkpoint | None = None, **changes):
     """The project's own parameters, with those of ``stage={"key": value}`` in their place."""
     stages = {
         "constitution": ConstitutionDataset(str(BASE / "constitution.yml")),
         "ledger": MemoryDataset([]),
-        "blessed": MemoryDataset(None),
+        "blessed": MemoryDataset(blessed),
         "mix": LeRobotShards(str(mix), Version(None, "2026-01-01T00.00.00.000Z")),
     }
     for stage, model in MODELS.items():
@@ -44,7 +48,7 @@ def test_the_default_passes_and_so_does_a_project_without_a_suite():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"suite": {"tasks": ["reech-v3"]}}, "did you mean reach-v3"),
+        ({"suite": {"tasks": ["reech-v3"]}}, "Did you mean 'reach-v3'"),
         ({"suite": {"environment": "metaworld-state"}}, "metaworld-state"),
         ({"gating": {"look_every": 7}}, "look_every should be a multiple"),
     ],
@@ -63,9 +67,11 @@ def test_a_rung_that_is_not_trained_yet_is_checked_too():
 
 def test_a_suite_that_the_mix_does_not_cover_is_refused_before_it_is_pinned(tmp_path):
     with EnvironmentPool("metaworld_state", {"episode_length": 150}) as pool:
-        requests = {"reach-v3": 1}
         found = collect_demonstrations(
-            requests, pool, seed_names=(0,), first_index={"reach-v3": 0}, action_noise=0.0, max_attempts_factor=2
+            {"reach-v3": 1},
+            lambda jobs: [demonstrate(job, pool, 0.0) for job in jobs],
+            seed_names=(0,),
+            max_attempts_factor=2,
         )
         new = NewEpisodes(tuple(found), pool.features, pool.fps, "metaworld_state")
     catalog(tmp_path)["mix"].save(new)
@@ -81,3 +87,57 @@ def test_every_rung_is_within_the_constitution():
     rungs[-1]["steps"] = 10**9
     with pytest.raises(ConstitutionError, match="1000000000 training steps are more than"):
         PreflightHooks().before_cycle_opened(catalog(training={"ladder": rungs}))
+
+
+VERSION = "2026-01-01T00.00.00.000Z"
+OPENED = {"event": "opened", "cycle": 1, "run_id": VERSION, "pins": {}, "params": {}, "code": None, "at": "now"}
+REACH = {"suite": {"tasks": ["reach-v3"]}}
+
+
+@pytest.fixture
+def placed(tmp_path):
+    """A mix that somebody put there: of random numbers, one of which is none."""
+    features = {
+        key: {"dtype": "float32", "shape": (size,), "names": None}
+        for key, size in {"observation.state": 4, "observation.environment_state": 89, "action": 4}.items()
+    }
+    rng = np.random.default_rng(0)
+    columns = {key: rng.normal(size=(9, *each["shape"])).astype(np.float32) for key, each in features.items()}
+    episode = Episode("Reach a goal position", columns)
+    catalog(tmp_path)["mix"].save(NewEpisodes((episode,), features, 80, "metaworld_state"))
+    (file,) = tmp_path.glob("*/*/data/*/*.parquet")
+    table = pq.read_table(file)
+    values = np.array(table["action"].to_pylist(), np.float32)
+    values[3, 1] = np.nan
+    action = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), 4)
+    pq.write_table(table.set_column(table.schema.names.index("action"), "action", action), file)
+    return tmp_path
+
+
+def test_a_mix_that_no_cycle_wrote_is_read_before_it_is_pinned(placed):
+    with pytest.raises(DatasetError, match=r"'action' should be finite, 1 frames are not: episode 0.*delete_episodes"):
+        PreflightHooks().before_cycle_opened(catalog(placed, **REACH))
+
+
+def test_what_a_cycle_wrote_is_not_read_again(placed):
+    written = catalog(placed, **REACH)
+    written["ledger"].save([OPENED])
+    PreflightHooks().before_cycle_opened(written)
+
+
+def test_a_checkpoint_of_another_environment_is_refused(tmp_path):
+    from lerobot.configs import FeatureType, PolicyFeature
+    from lerobot.policies.act.configuration_act import ACTConfig
+
+    folder = tmp_path / "pretrained_model"
+    state, action = PolicyFeature(FeatureType.STATE, (9,)), PolicyFeature(FeatureType.ACTION, (4,))
+    features = {"observation.state": state, "observation.environment_state": state}
+    ACTConfig(input_features=features, output_features={"action": action}).save_pretrained(folder)
+    for name in ("policy_preprocessor.json", "policy_postprocessor.json"):
+        (folder / name).write_text('{"steps": []}')
+    (folder / "model.safetensors").touch()
+    blessed = Checkpoint(path=tmp_path, policy_type="act", rung=0, step=1, digest="d")
+    with pytest.raises(
+        CheckpointError, match=r"'observation.state' should have the environment's shape \(4,\), has \(9,\)"
+    ):
+        PreflightHooks().before_cycle_opened(catalog(blessed=blessed))

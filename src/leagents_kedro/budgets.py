@@ -5,6 +5,7 @@ Cycles, hours, and episodes count within the current run, so that a decision to 
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from kedro.framework.context import KedroContext
@@ -106,4 +107,5 @@ def disk_gb(folder: Path) -> float:
 def _files(folder: Path) -> Iterator[os.stat_result]:
     for parent, _, names in os.walk(folder):
         for name in names:
-            yield Path(parent, name).lstat()
+            with suppress(FileNotFoundError):  # another run deletes its scratch
+                yield Path(parent, name).lstat()

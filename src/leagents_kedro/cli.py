@@ -1,42 +1,61 @@
 """Commands that the project adds to ``kedro``."""
 
+import errno
+import os
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from copy import copy
 from datetime import UTC, datetime
 from functools import wraps
+from pathlib import Path
 from typing import Any, cast
 
 import click
+from kedro.config import MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import _split_params, env_option
-from kedro.framework.project import settings
-from kedro.io import CatalogProtocol, DataCatalog, Version
+from kedro.framework.project import pipelines, settings
+from kedro.io import CatalogProtocol, DataCatalog, DatasetError, Version
+from kedro.pipeline import Pipeline
+from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
+from yaml import YAMLError
 
 from leagents_kedro.approval import awaiting_constitution, awaiting_cycle
 from leagents_kedro.errors import LeAgentsError, ParameterError
-from leagents_kedro.history import Answer, History
-from leagents_kedro.parameters import validated
+from leagents_kedro.events import charge_killed
+from leagents_kedro.history import Abandoned, Answer, History
+from leagents_kedro.parameters import check_slice, validated
 from leagents_kedro.records import Outcomes
+from leagents_kedro.redaction import redacted_errors
 from leagents_kedro.replay import Replayed
 from leagents_kedro.replay import as_json as replayed_as_json
 from leagents_kedro.replay import render as replayed_as_table
 from leagents_kedro.replay import replay as recompute
+from leagents_kedro.retention import discard_abandoned, scratch
 from leagents_kedro.simulation.suites import resolve_suite
 from leagents_kedro.status import as_json, render, summarise
 
+_DISK_FAULTS = tuple(map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)))
+
 
 def _tells_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
-    """End with code 1 and one plain message where the loop can name the fault; other faults keep their traceback."""
+    """End with code 1 and one plain message where the fault has a name; other faults keep their traceback."""
 
     @wraps(command)
     def told(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return command(*args, **kwargs)
-        except LeAgentsError as error:
+            with redacted_errors():
+                return command(*args, **kwargs)
+        except (LeAgentsError, DatasetError) as error:
             raise click.ClickException(str(error)) from error
+        except (MissingConfigException, YAMLError, OmegaConfBaseException) as error:
+            raise click.ClickException(f"{error} Correct the file in conf/, or choose another --env.") from error
+        except Exception as error:  # that of safetensors is no OSError
+            if not any(fault in str(error) for fault in _DISK_FAULTS):
+                raise
+            raise click.ClickException(f"{error}. When the disk can be written, the same command goes on.") from error
 
     return told
 
@@ -49,8 +68,21 @@ def cli() -> None:
 def _run_command() -> click.Command:
     command = copy(kedro_run)
     assert command.callback, "a command that was made by a decorator has its function"
-    command.callback = _tells_errors(command.callback)
+    command.callback = _tells_errors(_checks_slice(command.callback))
     return command
+
+
+def _checks_slice[R](run: Callable[..., R]) -> Callable[..., R]:
+    """Refuse a part of a pipeline that does not exist, in words that tell what does."""
+
+    @wraps(run)
+    def checked(**options: Any) -> R:
+        names = [options["pipeline"]] if options["pipeline"] else options["pipelines"] or ["__default__"]
+        if set(names) <= set(pipelines):  # the session tells which are not
+            check_slice(sum((pipelines[name] for name in names), Pipeline([])), options)
+        return run(**options)
+
+    return checked
 
 
 cli.add_command(_run_command())
@@ -76,11 +108,12 @@ def status(env: str | None, json_wanted: bool) -> None:
     where a run is closed by a decision to stop or to escalate, and CYCLE is
 
     \b
-        {"number": int, "run_id": str, "state": "open" | "awaiting approval" | "closed", "rung": int,
+        {"number": int, "run_id": str, "state": "open" | "awaiting approval" | "closed" | "abandoned",
+         "rung": int,
          "decision": "promote" | "iterate" | "escalate" | "rollback" | "stop",
          "reason": str, "candidate": SCORE, "blessed": SCORE | null, "seconds": float}
 
-    with null for all that an open cycle does not know yet, and SCORE is
+    with null for all that an open or abandoned cycle does not know, and SCORE is
 
     \b
         {"rate": float, "low": float, "high": float, "episodes": int}
@@ -120,6 +153,27 @@ def reject(env: str | None, cycle: str, by: str, note: str | None) -> None:
     _append_answer(env, "rejected", cycle, by, note)
 
 
+@loop.command()
+@env_option
+@click.argument("cycle", metavar="CYCLE")
+@click.option("--by", required=True, help="Who says so; the ledger keeps it.")
+@click.option("--note", help="Why; the ledger keeps it.")
+@_tells_errors
+def abandon(env: str | None, cycle: str, by: str, note: str | None) -> None:
+    """Give the open cycle up: what it had published is deleted, and `kedro run` opens the next one."""
+    catalog = _catalog(env)
+    with catalog["ledger"].lock():
+        opened = History.of(catalog["ledger"].load()).open_cycle
+        if opened is None or str(opened.cycle) != cycle:
+            raise ParameterError(f"Cycle {cycle} is not open; {f'cycle {opened.cycle}' if opened else 'no cycle'} is.")
+        values = {"cycle": opened.cycle, "run_id": opened.run_id, "by": by, "note": note, "at": _now()}
+        abandoned = validated(Abandoned, "abandoned", values)
+        charge_killed(catalog, opened.run_id, scratch(opened.run_id, catalog))
+        catalog["ledger"].save(abandoned.model_dump(mode="json"))
+        discard_abandoned(History.of(catalog["ledger"].load()), catalog)
+    click.echo(f"abandoned: cycle {cycle}. `kedro run` opens the next one.")
+
+
 def _append_answer(env: str | None, event: str, what: str, by: str, note: str | None) -> None:
     """Append a person's answer to the ledger.
 
@@ -128,11 +182,10 @@ def _append_answer(env: str | None, event: str, what: str, by: str, note: str | 
         LedgerError: The loop is running.
     """
     catalog = _catalog(env)
-    at = datetime.now(UTC).isoformat(timespec="milliseconds")
     with catalog["ledger"].lock():
         history = History.of(catalog["ledger"].load())
         question = _question(what, history, catalog)
-        answer = validated(Answer, "answer", question | {"event": event, "by": by, "note": note, "at": at})
+        answer = validated(Answer, "answer", question | {"event": event, "by": by, "note": note, "at": _now()})
         catalog["ledger"].save(answer.model_dump(mode="json", exclude={"cycle", "constitution"} - question.keys()))
     click.echo(f"{event}: {what}. `kedro run` goes on.")
 
@@ -147,6 +200,10 @@ def _question(what: str, history: History, catalog: CatalogProtocol) -> dict[str
         return {"cycle": awaiting.cycle}
     waiting = f"cycle {awaiting.cycle} is" if awaiting else "no cycle is"
     raise ParameterError(f"Cycle {what} is not awaiting approval; {waiting}.")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _catalog(env: str | None) -> CatalogProtocol:
@@ -190,6 +247,38 @@ def whatif(env: str | None, params: dict[str, Any], json_wanted: bool) -> None:
     if decisions and not json_wanted:
         changed = sum(decision.recomputed not in {None, decision.recorded} for decision in decisions)
         click.echo(f"{changed} of {len(decisions)} decisions would change.")
+
+
+@loop.command()
+@env_option
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
+@click.option("--json", "json_wanted", is_flag=True, help="Print JSON for programs instead of a table.")
+@_tells_errors
+def doctor(env: str | None, paths: tuple[Path, ...], json_wanted: bool) -> None:
+    """Check datasets and checkpoints before anything is spent on them; end with 1 where there are errors.
+
+    PATH is a folder with a LeRobotDataset or a checkpoint; it is held against the suite of the parameters. Without
+    PATH the loop itself is checked: its ledger, the versions that the ledger names, the latest mix, candidate, and
+    blessed checkpoint. With --json, print a list of
+
+    \b
+        {"severity": "error" | "warning", "where": str, "what": str, "fix": str}
+    """  # noqa: D301 - click takes a backspace for "do not wrap"
+    from leagents_kedro.lint import findings as lint
+    from leagents_kedro.lint.loop import lint_folder, lint_loop, needs_of
+
+    catalog = _catalog(env)
+    with redirect_stdout(sys.stderr):
+        found = [finding for path in paths for finding in lint_folder(path, needs_of(catalog))]
+        found += [] if paths else lint_loop(catalog)
+    if json_wanted:
+        click.echo(lint.as_json(found))
+    elif found:
+        Console().print(lint.render(found))
+    else:
+        click.echo("Nothing was found.")
+    if lint.has_errors(found):
+        raise SystemExit(1)
 
 
 def _replayed(catalog: CatalogProtocol, changes: dict[str, Any]) -> list[Replayed]:

@@ -14,6 +14,7 @@ from pydantic import Field
 from leagents_kedro.errors import ConstitutionError
 from leagents_kedro.nested import flat
 from leagents_kedro.records import Record
+from leagents_kedro.untrusted import REMOTE_CODE_POLICIES
 
 _HARDWARE = {"lerobot-record", "lerobot-rollout", "lerobot-teleoperate", "lerobot-replay", "lerobot-calibrate"}
 
@@ -75,6 +76,8 @@ def _violations(constitution: Constitution, job: Job, arguments: dict[str, Any])
         if leaf.startswith("push_to_hub") and value and not constitution.hub_push:
             yield f"{argument} pushes to the Hub"
         if leaf in {"trust_remote_code", "hub_path"} and value and not constitution.remote_code:
+            yield f"{argument} runs code from the Hub"
+        if name == "policy.type" and value in REMOTE_CODE_POLICIES and not constitution.remote_code:
             yield f"{argument} runs code from the Hub"
         if name.startswith("robot.") and not constitution.real_hardware:
             yield f"{argument} moves real hardware"

@@ -1,8 +1,6 @@
 """The event log: every job, verdict of the constitution, look, and decision, as it happened. It only observes."""
 
 import logging
-import os
-import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import wraps
@@ -16,13 +14,11 @@ from kedro.pipeline.node import Node
 from leagents_kedro.constitution import Constitution
 from leagents_kedro.errors import AwaitingApproval, ConstitutionError
 from leagents_kedro.records import Decision
+from leagents_kedro.redaction import redacted
 
 logger = logging.getLogger(__name__)
 
 DEVICE = "device"  # tag of the nodes whose time counts as device time
-
-_SECRET_NAMES = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY", re.IGNORECASE)
-_SECRETS = re.compile(r"\b(?:hf_|sk-|gh[opsu]_|github_pat_|AKIA)[A-Za-z0-9_-]{8,}|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
 
 
 def _observing[**P](observe: Callable[P, None]) -> Callable[P, None]:
@@ -47,7 +43,7 @@ class EventHooks:
 
     def __init__(self) -> None:
         self._started: dict[str, datetime] = {}
-        self._killed: dict[str, datetime] = {}
+        self._killed: dict[str, dict[str, Any]] = {}
 
     @hook_impl
     @_observing
@@ -62,8 +58,7 @@ class EventHooks:
         self._started[node.name] = _now()
         killed = self._killed.pop(node.name, None)
         if killed is not None:
-            seconds = _last_written(inputs.values(), killed) - killed.timestamp()
-            _append(catalog, run_id, _job("killed", node) | {"seconds": round(max(seconds, 0.0), 3)})
+            _append(catalog, run_id, _end(killed, (value for value in inputs.values() if isinstance(value, Path))))
         _append(catalog, run_id, _job("started", node))
 
     @hook_impl
@@ -104,18 +99,24 @@ def device_seconds(rows: Iterable[dict[str, Any]], run_ids: Iterable[str]) -> fl
     return sum(row.get("seconds", 0.0) for row in rows if row.get("device") and row["run_id"] in wanted)
 
 
-def unfinished(rows: Iterable[dict[str, Any]], run_id: str) -> dict[str, datetime]:
-    """Return when the jobs of a Kedro run started whose last attempt has no end in the log."""
+def unfinished(rows: Iterable[dict[str, Any]], run_id: str) -> dict[str, dict[str, Any]]:
+    """Return the ``started`` rows of a Kedro run's jobs whose last attempt has no end in the log."""
     last = {row["job"]: row for row in rows if row["run_id"] == run_id and row["event"] in _ATTEMPT}
-    return {job: datetime.fromisoformat(row["at"]) for job, row in last.items() if row["event"] == "started"}
+    return {job: row for job, row in last.items() if row["event"] == "started"}
 
 
-def redacted(text: str) -> str:
-    """Return ``text`` without tokens, and without the values of environment variables that are named like secrets."""
-    for name, value in os.environ.items():
-        if _SECRET_NAMES.search(name) and len(value) >= 8:
-            text = text.replace(value, "[redacted]")
-    return _SECRETS.sub("[redacted]", text)
+@_observing
+def charge_killed(catalog: CatalogProtocol, run_id: str, workspaces: Iterable[Path]) -> None:
+    """Log what the killed jobs of a run that nobody resumes cost, before its ``workspaces`` are deleted."""
+    folders = list(workspaces)
+    for row in unfinished(catalog["events"].load(), run_id).values() if "events" in catalog else ():
+        _append(catalog, run_id, _end(row, folders))
+
+
+@_observing
+def log(catalog: CatalogProtocol, run_id: str, row: dict[str, Any]) -> None:
+    """Append a row of any other event."""
+    _append(catalog, run_id, row)
 
 
 _ATTEMPT = {"started", "finished", "failed", "denied", "awaiting", "killed"}
@@ -141,10 +142,12 @@ def _decision_rows(name: str, decision: Decision) -> Iterator[dict[str, Any]]:
     yield {"event": name, "verdict": decision.verdict, "reason": decision.reason}
 
 
-def _last_written(inputs: Iterable[Any], default: datetime) -> float:
-    workspaces = [value for value in inputs if isinstance(value, Path)]
+def _end(started: dict[str, Any], workspaces: Iterable[Path]) -> dict[str, Any]:
+    """Return the row of a killed job: it took until it last wrote into its workspace."""
+    start = datetime.fromisoformat(started["at"]).timestamp()
     times = [path.stat().st_mtime for workspace in workspaces for path in workspace.rglob("*")]
-    return max(times, default=default.timestamp())
+    seconds = round(max(times, default=start) - start, 3)
+    return {"event": "killed", "job": started["job"], "device": started["device"], "seconds": max(seconds, 0.0)}
 
 
 def _now() -> datetime:

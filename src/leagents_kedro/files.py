@@ -8,6 +8,14 @@ from pathlib import Path
 _WITHOUT_LINKS = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP}
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, where they are missing, and bring their names to the disk."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        sync(path.parent)
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write ``content`` beside ``path``, bring it to the disk, and rename it into place."""
     staging = path.with_name(f".staging-{path.name}")

@@ -1,7 +1,8 @@
 """What the ledger says: runs of the loop, and the cycles in them.
 
-The ledger holds a pair of rows a cycle, ``opened`` and ``closed``, and people's answers, ``approved`` and ``rejected``.
-Everything else is derived here, so that the session, the hooks, the pipelines, and the command line see the same past.
+The ledger holds a pair of rows a cycle, ``opened`` and ``closed`` (or ``abandoned``), and people's answers,
+``approved`` and ``rejected``. Everything else is derived here, so that the session, the hooks, the pipelines, and the
+command line see the same past.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from leagents_kedro.errors import LedgerError
+from leagents_kedro.parameters import faults
 from leagents_kedro.records import CycleRecord, Record, Verdict
 
 ENDS_RUN: frozenset[Verdict] = frozenset({"stop", "escalate"})
@@ -45,6 +47,17 @@ class Closed(Record):
     record: CycleRecord
 
 
+class Abandoned(Record):
+    """A person gave the open cycle up: it counts for no decision, and what it had published is deleted."""
+
+    event: Literal["abandoned"] = "abandoned"
+    cycle: Annotated[int, Field(ge=1)]
+    run_id: str
+    by: Annotated[str, Field(min_length=1)]
+    note: str | None = None
+    at: str
+
+
 class Answer(Record):
     """What a person said: to the promotion of the open ``cycle``, or to the ``constitution`` with this digest."""
 
@@ -64,11 +77,21 @@ class Answer(Record):
 
 @dataclass(frozen=True)
 class Cycle:
-    """One cycle, open while ``closed`` is ``None``; ``answer`` is a person's to its promotion, if one was asked."""
+    """One cycle, open until ``end`` tells how it ended; ``answer`` is a person's to its promotion, if one was asked."""
 
     opened: Opened
-    closed: Closed | None
+    end: Closed | Abandoned | None = None
     answer: Answer | None = None
+
+    @property
+    def closed(self) -> Closed | None:
+        """How it ended, unless it is open or was abandoned."""
+        return self.end if isinstance(self.end, Closed) else None
+
+    @property
+    def abandoned(self) -> Abandoned | None:
+        """Who gave it up, if it was."""
+        return self.end if isinstance(self.end, Abandoned) else None
 
 
 @dataclass(frozen=True)
@@ -101,7 +124,7 @@ class History:
         """Return the history that the rows of a ledger tell.
 
         Raises:
-            LedgerError: A row is malformed, or out of order: cycles open and close in turn, numbered from 1, and are
+            LedgerError: A row is malformed, or out of order: cycles open and end in turn, numbered from 1, and are
                 answered once between.
         """
         runs: list[Run] = []
@@ -120,13 +143,13 @@ class History:
 
     def before(self, cycle: int) -> tuple[CycleRecord, ...]:
         """Records of the cycles closed before this one, also where it is closed itself and looked at again."""
-        return self.cycles[: cycle - 1]
+        return tuple(closed.record for run in self.runs for closed in run.closed if closed.cycle < cycle)
 
     @property
     def open_cycle(self) -> Opened | None:
-        """The cycle that was opened and not closed, if there is one."""
-        last = self.runs[-1].cycles[-1] if self.runs else None
-        return last.opened if last and last.closed is None else None
+        """The cycle that was opened and has not ended, if there is one."""
+        last = self._last
+        return last.opened if last and last.end is None else None
 
     @property
     def run_ids(self) -> tuple[str, ...]:
@@ -147,24 +170,32 @@ class History:
 
     @property
     def next_cycle(self) -> int:
-        """Number of the open or next cycle; numbers go on across runs."""
-        return len(self.cycles) + 1
+        """Number of the open or next cycle; numbers go on across runs, and that of an abandoned cycle is used up."""
+        last = self._last
+        return 1 if last is None else last.opened.cycle + (last.end is not None)
 
     @property
     def next_run(self) -> int:
         """Number of the run that the open or next cycle belongs to."""
         return self.current_run.number
 
+    @property
+    def _last(self) -> Cycle | None:
+        return self.runs[-1].cycles[-1] if self.runs else None
 
-type _Row = Opened | Closed | Answer
-_ROW: TypeAdapter[_Row] = TypeAdapter(Annotated[Opened | Closed | Answer, Field(discriminator="event")])
+
+type _Row = Opened | Closed | Abandoned | Answer
+_ROW: TypeAdapter[_Row] = TypeAdapter(Annotated[Opened | Closed | Abandoned | Answer, Field(discriminator="event")])
 
 
 def _row(row: dict[str, Any], number: int) -> _Row:
     try:
         return _ROW.validate_python(row)
     except ValidationError as error:
-        raise LedgerError(f"Row {number} of the ledger is malformed: {error}") from error
+        raise LedgerError(
+            f"Row {number} of the ledger is malformed: {faults(error, 'row', _ROW.json_schema())}. It was edited, or "
+            "written by another version of the project; restore the file from a copy, or remove this row and all below."
+        ) from error
 
 
 def _cycles(rows: Sequence[_Row]) -> list[Cycle]:
@@ -175,26 +206,28 @@ def _cycles(rows: Sequence[_Row]) -> list[Cycle]:
             if row.cycle is not None:
                 cycles[-1:] = [_with_answer(last, row, number)]
             continue
-        if last is None or last.closed:
+        if last is None or last.end:
             expected: tuple[str, int, str] = ("opened", len(cycles) + 1, row.run_id)
         else:
             expected = ("closed", last.opened.cycle, last.opened.run_id)
-        if (row.event, row.cycle, row.run_id) != expected:
+        event = "closed" if isinstance(row, Abandoned) else row.event
+        if (event, row.cycle, row.run_id) != expected:
             raise LedgerError(
                 f"Row {number} of the ledger says {row.event!r} of cycle {row.cycle} ({row.run_id}); expected "
-                f"{expected[0]!r} of cycle {expected[1]} ({expected[2]}). The file was edited or mixed with another."
+                f"{expected[0]!r} of cycle {expected[1]} ({expected[2]}). The file was edited or mixed with another; "
+                "restore it from a copy, or remove this row and all below it."
             )
         if isinstance(row, Opened):
-            cycles.append(Cycle(row, None))
+            cycles.append(Cycle(row))
         elif last:
-            cycles[-1] = replace(last, closed=row)
+            cycles[-1] = replace(last, end=row)
     return cycles
 
 
 def _with_answer(cycle: Cycle | None, answer: Answer, number: int) -> Cycle:
-    if cycle is None or cycle.closed or cycle.answer or cycle.opened.cycle != answer.cycle:
+    if cycle is None or cycle.end or cycle.answer or cycle.opened.cycle != answer.cycle:
         raise LedgerError(
             f"Row {number} of the ledger says {answer.event!r} of cycle {answer.cycle}, which is not open or was "
-            "answered before. The file was edited or mixed with another."
+            "answered before. The file was edited or mixed with another; restore it from a copy, or remove this row."
         )
     return replace(cycle, answer=answer)

@@ -1,7 +1,6 @@
 """Hooks of the loop: what ends it, and what keeps a mistyped command from starting it."""
 
-from collections.abc import Collection
-from difflib import get_close_matches
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
@@ -10,12 +9,14 @@ from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.framework.hooks.markers import hook_spec
 from kedro.io import CatalogProtocol
+from omegaconf import OmegaConf
 from pydantic import Field
 
 from leagents_kedro.errors import ParameterError
 from leagents_kedro.history import History
 from leagents_kedro.parameters import validated
 from leagents_kedro.records import Record
+from leagents_kedro.spelling import no_such
 
 
 class LoopParams(Record):
@@ -42,14 +43,24 @@ class LoopParams(Record):
 
 
 class LoopSpecs:
-    """The hooks that Kedro lacks: whether the cycle is to be run again, and whether it can be."""
+    """The hooks that Kedro lacks: between two cycles, whether another is to be run, and whether it can be."""
+
+    @hook_spec
+    def between_cycles(self, history: History, catalog: CatalogProtocol, started: int) -> None:
+        """Tidy up while no cycle is open, before anything asks for latest versions.
+
+        Args:
+            history: The past, all of whose cycles have ended.
+            catalog: Latest versions, and the parameters.
+            started: Number of cycles that this command has closed.
+        """
 
     @hook_spec
     def repeat_run(self, history: History, params: LoopParams, catalog: CatalogProtocol, started: int) -> str | None:
         """Say whether the next cycle may be opened.
 
         Args:
-            history: The past, all of whose cycles are closed.
+            history: The past, all of whose cycles have ended.
             params: Parameters of the loop.
             catalog: Latest versions, and the parameters.
             started: Number of cycles that this command has closed.
@@ -119,27 +130,34 @@ class ParameterHooks:
         if Path(loader.conf_source).is_dir():
             _check_environment(Path(loader.conf_source), loader.env or loader.default_run_env)
         base, overlay, *_ = loader._read_raw_config("parameters")
-        _check_keys(loader.runtime_params or {}, {str(key) for file in (base | overlay).values() for key in file})
+        known = {key: value for content in base.values() for key, value in _plain(content).items()}
+        added = {str(file): _plain(content) for file, content in overlay.items()}
+        given = loader.runtime_params or {}
+        _check_kinds(added | {"--params": given}, known)
+        _check_keys(given, known.keys() | {key for content in added.values() for key in content})
         LoopParams.of(loader["parameters"])
 
 
 def _check_environment(conf: Path, environment: str) -> None:
-    known = sorted(path.name for path in conf.iterdir() if path.is_dir())
+    known = [path.name for path in conf.iterdir() if path.is_dir()]
     if environment not in known:
-        raise ParameterError(
-            f"There is no environment {environment!r} in {conf}; there are {', '.join(known)}."
-            + _suggestion(environment, known)
-        )
+        raise ParameterError(no_such("environment", environment, known))
+
+
+def _plain(content: Any) -> dict[str, Any]:
+    return cast(dict[str, Any], OmegaConf.to_container(content))
+
+
+def _check_kinds(added: Mapping[str, Mapping[str, Any]], base: Mapping[str, Any]) -> None:
+    for place, content in added.items():
+        for key, value in content.items():
+            if isinstance(base.get(key), dict) and not isinstance(value, dict):
+                raise ParameterError(
+                    f"{key}: expected keys with their values, got {value!r} in {place}. Name the keys of {key} that "
+                    "differ from conf/base."
+                )
 
 
 def _check_keys(given: Collection[str], known: Collection[str]) -> None:
     for key in sorted(set(given) - set(known)):
-        raise ParameterError(
-            f"There is no parameter {key!r}; at the top level there are {', '.join(sorted(known))}."
-            + _suggestion(key, known)
-        )
-
-
-def _suggestion(word: str, known: Collection[str]) -> str:
-    matches = get_close_matches(word, known, n=1)
-    return f" Did you mean {matches[0]!r}?" if matches else ""
+        raise ParameterError(no_such("parameter", key, known))

@@ -1,10 +1,18 @@
 """What is checked before a cycle is opened: its parameters stay with it, also those that it cannot run with."""
 
-from kedro.framework.hooks import hook_impl
-from kedro.io import CatalogProtocol
+from typing import cast
 
+from kedro.framework.hooks import hook_impl
+from kedro.io import AbstractVersionedDataset, CatalogProtocol
+
+from leagents_kedro.errors import CheckpointError, DatasetError
 from leagents_kedro.gate import schedule
+from leagents_kedro.history import History
 from leagents_kedro.jobs import review, simulation_job, training_job
+from leagents_kedro.lint.checkpoints import lint_checkpoint
+from leagents_kedro.lint.datasets import lint_dataset
+from leagents_kedro.lint.findings import stop_at_errors
+from leagents_kedro.lint.needs import Needs
 from leagents_kedro.pipelines.selection.nodes import propose_plan, select_episodes
 from leagents_kedro.simulation.suites import resolve_suite
 
@@ -18,7 +26,8 @@ class PreflightHooks:
 
         Raises:
             ParameterError: A task, policy, or option is unknown, or the looks do not fit the number of tasks.
-            DatasetError: The mix lacks a task of the suite, or is of another environment.
+            DatasetError: The mix has a fault, lacks a task of the suite, or is of another environment.
+            CheckpointError: The blessed checkpoint, or the last candidate, changed, or is of another environment.
             ConstitutionError: The training of a rung, or the evaluation, would break a limit.
         """
         if "params:suite" not in catalog:
@@ -31,3 +40,14 @@ class PreflightHooks:
         propose_plan(catalog.load("ledger"), catalog.load("blessed"), training, catalog.load("params:gating"))
         if catalog["mix"].exists():
             select_episodes(catalog.load("mix"), suite, catalog.load("params:selection"))
+            if not _is_of_a_cycle(catalog):
+                stop_at_errors(lint_dataset(catalog.load("mix").root, Needs.of(suite)), DatasetError)
+        for name in ("head", "blessed"):
+            if name in catalog and (checkpoint := catalog.load(name)):
+                stop_at_errors(lint_checkpoint(checkpoint.path, Needs.of(suite), content=False), CheckpointError)
+
+
+def _is_of_a_cycle(catalog: CatalogProtocol) -> bool:
+    """Whether a cycle wrote the latest mix; what a seed or a person put there is read in full before it is pinned."""
+    version = cast(AbstractVersionedDataset, catalog["mix"]).resolve_load_version()
+    return version in History.of(catalog.load("ledger")).run_ids

@@ -4,7 +4,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import FrameType
@@ -13,11 +13,10 @@ from typing import Any, NoReturn
 from kedro.framework.context import KedroContext
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroServiceSession
-from kedro.io import AbstractDataset, CatalogProtocol
+from kedro.io import CatalogProtocol
 from rich.console import Console
 
 from leagents_kedro.approval import awaiting_cycle, waits_for_approval
-from leagents_kedro.datasets.workspace import WorkspaceDataset
 from leagents_kedro.errors import AwaitingApproval, ParameterError
 from leagents_kedro.history import Closed, History, Opened
 from leagents_kedro.hooks import LoopParams, LoopSpecs
@@ -93,7 +92,6 @@ class CycleSession(KedroServiceSession):
         catalog, pipeline = self._catalog(request), pipelines["cycle"]
         parameters = self._parameters(request)
         history = History.of(catalog["ledger"].load())
-        _discard_workspaces(history, map(catalog.get, pipeline.inputs()))
         if history.open_cycle:
             if awaiting_cycle(history, catalog):
                 raise AwaitingApproval(waits_for_approval(history.open_cycle.cycle))
@@ -101,6 +99,7 @@ class CycleSession(KedroServiceSession):
             return history.open_cycle
         params = LoopParams.of(parameters)
         hook = self._hook_manager.hook
+        hook.between_cycles(history=history, catalog=catalog, started=started)
         if reasons := hook.repeat_run(history=history, params=params, catalog=catalog, started=started):
             Console().print(render(summarise(history), catalog["blessed"].load()))
             Console().print(f"No further cycle: {'; '.join(reasons)}", markup=False, soft_wrap=True)
@@ -146,7 +145,11 @@ class CycleSession(KedroServiceSession):
         except AwaitingApproval:
             raise
         except Exception:
-            logger.error("Cycle %d stays open; the same command goes on with it", opened.cycle)
+            logger.error(
+                "Cycle %d stays open; the same command goes on with it. To give it up: kedro loop abandon %d --by NAME",
+                opened.cycle,
+                opened.cycle,
+            )
             raise
         catalog = self._catalog(request)
         closed = Closed(
@@ -204,15 +207,6 @@ def _is_whole_cycle(request: dict[str, Any]) -> bool:
 
 def _like(request: dict[str, Any], **changed: Any) -> dict[str, Any]:
     return request | {"only_missing_outputs": False} | changed
-
-
-def _discard_workspaces(history: History, datasets: Iterable[AbstractDataset | None]) -> None:
-    """Delete the scratch of closed cycles, also of one that was closed right before a crash."""
-    workspaces = [dataset for dataset in datasets if isinstance(dataset, WorkspaceDataset)]
-    for run in history.runs:
-        for closed in run.closed:
-            for workspace in workspaces:
-                workspace.discard(closed.run_id)
 
 
 @contextmanager

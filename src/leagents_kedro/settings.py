@@ -1,5 +1,6 @@
 """Settings of the Kedro project."""
 
+import logging
 import warnings
 
 from leagents_kedro.approval import ApprovalHooks
@@ -14,14 +15,20 @@ from leagents_kedro.configuration import ConfigLoader
 from leagents_kedro.events import EventHooks
 from leagents_kedro.hooks import GateHooks, ParameterHooks, StopFileHooks
 from leagents_kedro.preflight import PreflightHooks
+from leagents_kedro.redaction import RedactedRecord
+from leagents_kedro.retention import RetentionHooks
 from leagents_kedro.session import CycleSession
+from leagents_kedro.warm_up import WarmUpHooks
 
 # Kedro 1.7 calls OmegaConf 2.4 by an old name in every command; there is nothing a user can do about it.
 warnings.filterwarnings("ignore", "register_new_resolver", UserWarning)
 
+logging.setLogRecordFactory(RedactedRecord)
+
 SESSION_CLASS = CycleSession
 HOOKS = (
     ParameterHooks(),
+    WarmUpHooks(),
     PreflightHooks(),
     GateHooks(),
     ApprovalHooks(),
@@ -31,6 +38,7 @@ HOOKS = (
     EpisodeBudgetHooks(),
     DiskBudgetHooks(),
     StopFileHooks(),
+    RetentionHooks(),
     EventHooks(),
 )
 CONFIG_LOADER_CLASS = ConfigLoader

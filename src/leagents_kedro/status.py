@@ -8,11 +8,11 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from leagents_kedro.history import Cycle, History, Opened
+from leagents_kedro.history import Abandoned, Cycle, History, Opened
 from leagents_kedro.records import Checkpoint, Record, Score, Verdict
 
 State = Literal["open", "closed"]
-CycleState = Literal["open", "awaiting approval", "closed"]
+CycleState = Literal["open", "awaiting approval", "closed", "abandoned"]
 
 
 class ScoreStatus(Record):
@@ -25,7 +25,7 @@ class ScoreStatus(Record):
 
 
 class CycleStatus(Record):
-    """A cycle; what is not known before it is closed is null until then."""
+    """A cycle; what is not known before it is closed is null until then, and for good where it was abandoned."""
 
     number: int
     run_id: str
@@ -94,14 +94,20 @@ def _cycle(cycle: Cycle, awaiting: Opened | None) -> CycleStatus:
     return CycleStatus(
         number=cycle.opened.cycle,
         run_id=cycle.opened.run_id,
-        state="closed" if closed else "awaiting approval" if cycle.opened == awaiting else "open",
+        state=cycle.end.event if cycle.end else "awaiting approval" if cycle.opened == awaiting else "open",
         rung=record.plan.rung if record else None,
         decision=record.decision.verdict if record else None,
-        reason=record.decision.reason if record else None,
+        reason=record.decision.reason if record else _gave_up(cycle.abandoned),
         candidate=_score(evidence.candidate) if evidence else None,
         blessed=_score(evidence.blessed) if evidence and evidence.blessed else None,
         seconds=closed.seconds if closed else None,
     )
+
+
+def _gave_up(abandoned: Abandoned | None) -> str | None:
+    if abandoned is None:
+        return None
+    return f"abandoned by {abandoned.by}" + (f": {abandoned.note}" if abandoned.note else "")
 
 
 def _score(score: Score) -> ScoreStatus:

@@ -76,8 +76,18 @@ def test_an_incomplete_checkpoint_is_named_at_both_ends(tmp_path, checkpoint, na
 def test_adapters_need_no_full_weights(tmp_path, checkpoint):
     model = checkpoint.pretrained_model / "model.safetensors"
     model.rename(model.with_name("adapter_model.safetensors"))
-    catalog(tmp_path, "v1").save("blessed", checkpoint)
+    adapters = checkpoint.model_copy(update={"digest": checkpoint_digest(checkpoint.pretrained_model)})
+    catalog(tmp_path, "v1").save("blessed", adapters)
     assert catalog(tmp_path).load("blessed") is not None
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-1], lambda content: b"v" + content[1:]])
+def test_a_weight_that_rotted_does_not_load(tmp_path, checkpoint, damage):
+    catalog(tmp_path, "v1").save("blessed", checkpoint)
+    weights = tmp_path / "blessed" / "v1" / "blessed" / "pretrained_model" / "model.safetensors"
+    weights.write_bytes(damage(weights.read_bytes()))
+    with pytest.raises(CheckpointError, match="a file changed"):
+        catalog(tmp_path).load("blessed")
 
 
 def test_the_digest_names_what_the_policy_does(checkpoint):

@@ -34,7 +34,9 @@ def test_rows_are_only_ever_appended(project):
 
 
 def test_a_failure_is_logged_without_secrets(project):
-    project.kedro("run", "--env=watched", FAIL_IN_DECIDE="hf_abcdefghijkl", MY_PASSWORD="correct-horse")
+    secrets = {"FAIL_IN_DECIDE": "hf_abcdefghijkl", "MY_PASSWORD": "correct-horse"}  # pragma: allowlist secret
+    ended = project.kedro("run", "--env=watched", **secrets)
+    assert "hf_abcdefghijkl" not in ended.output
     [failed] = [row for row in events(project) if row["event"] == "failed"]
     assert failed["job"] == "decide"
     assert failed["error"] == "decide was told to fail: [redacted]"

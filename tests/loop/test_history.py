@@ -51,6 +51,23 @@ def test_answers_belong_to_the_open_cycle_or_to_a_constitution():
     assert len(history.cycles) == 1
 
 
+def abandoned(cycle):
+    row = {"event": "abandoned", "cycle": cycle, "run_id": f"id-{cycle}", "by": "Ada"}
+    return row | {"at": "2026-01-01T00:00:00+00:00"}
+
+
+def test_an_abandoned_cycle_counts_for_nothing_but_its_number():
+    rows = [*cycles("promote"), opened(2), abandoned(2), opened(3), closed(3, "stop")]
+    history = History.of(rows)
+    assert [record.plan.cycle for record in history.cycles] == [1, 3]
+    assert [record.plan.cycle for record in history.before(3)] == [1]
+    assert (history.next_cycle, history.next_run, history.open_cycle) == (4, 2, None)
+    assert History.of(rows[:4]).next_cycle == 3
+    assert History.of(rows[:4]).open_cycle is None
+    assert history.run_ids == ("id-1", "id-2", "id-3")
+    assert [cycle.abandoned is not None for cycle in history.runs[0].cycles] == [False, True, False]
+
+
 def test_no_rows_are_an_empty_past():
     history = History.of([])
     assert (history.runs, history.cycles, history.open_cycle) == ((), (), None)
@@ -80,6 +97,10 @@ def test_the_next_cycle_is_the_open_one():
         ([opened(2)], "expected 'opened' of cycle 1"),
         ([*cycles("stop"), closed(1)], "expected 'opened' of cycle 2"),
         ([opened(1, "other"), closed(1)], "(other)"),
+        ([abandoned(1)], "Row 1"),
+        ([*cycles("iterate"), abandoned(1)], "expected 'opened' of cycle 2"),
+        ([opened(1), abandoned(1), closed(1)], "Row 3"),
+        ([opened(1), abandoned(1), answer(cycle=1)], "not open or was answered before"),
         ([answer(cycle=1)], "not open or was answered before"),
         ([*cycles("promote"), answer(cycle=1)], "not open or was answered before"),
         ([opened(1), answer(cycle=2)], "not open or was"),

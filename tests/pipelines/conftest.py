@@ -46,7 +46,8 @@ def training():
 
 @pytest.fixture
 def evaluation():
-    return EvaluationParams(**base_parameters("evaluation", "evaluation"))
+    here = {"workers": 1, "episode_timeout_s": None}
+    return EvaluationParams(**base_parameters("evaluation", "evaluation") | here)
 
 
 @pytest.fixture

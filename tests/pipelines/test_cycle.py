@@ -50,6 +50,7 @@ def catalog(tmp_path, suite, demonstrations, selection, training, evaluation, ga
         "head": None,
         "previous_outcomes": None,
         "training_workspace": tmp_path / "training",
+        "frame_cache": tmp_path / "frames",
         "evaluation_workspace": tmp_path / "evaluation",
     }
     shards = {name: LeRobotShards(str(tmp_path / name), version) for name in ("rollouts", "demonstrations", "next_mix")}

@@ -5,7 +5,6 @@ import pytest
 from leagents_kedro.datasets.constitution import ConstitutionDataset
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.episodes.writing import write_episodes
-from leagents_kedro.pipelines.evaluation import looks
 from leagents_kedro.pipelines.evaluation.nodes import (
     _known_outcomes,
     evaluate_candidate,
@@ -15,8 +14,9 @@ from leagents_kedro.pipelines.evaluation.nodes import (
 from leagents_kedro.policies.checkpoints import checkpoint_digest
 from leagents_kedro.policies.training import Rung, TrainingSettings, train
 from leagents_kedro.records import Checkpoint, Outcome, Outcomes, Task
-from leagents_kedro.simulation.experts import collect_demonstrations
+from leagents_kedro.simulation.experts import collect_demonstrations, demonstrate
 from leagents_kedro.simulation.pool import EnvironmentPool
+from leagents_kedro.simulation.simulator import Simulator
 
 BASE = Path(__file__).parents[2] / "conf" / "base"
 
@@ -45,10 +45,12 @@ def test_blessed_outcomes_are_used_again_only_for_the_same_checkpoint_under_the_
     assert not _known_outcomes(None, blessed, protocol)
     for other in (
         protocol_digest(suite.model_copy(update={"options": {"episode_length": 100}}), evaluation, 0),
-        protocol_digest(suite, evaluation.model_copy(update={"slots": 1}), 0),
+        protocol_digest(suite, evaluation.model_copy(update={"torch_threads": 2}), 0),
         protocol_digest(suite, evaluation, 1),
     ):
         assert not _known_outcomes(measured(protocol, blessed.digest), blessed, other)
+    faster = evaluation.model_copy(update={"slots": 16, "workers": 7, "episode_timeout_s": 1.0})
+    assert protocol_digest(suite, faster, 0) == protocol
 
 
 def test_pairs_are_round_robin_and_fresh_for_each_blessed_checkpoint(checkpoint):
@@ -66,10 +68,8 @@ def checkpoints(tmp_path_factory):
     with EnvironmentPool("metaworld_state", {"episode_length": 150}) as pool:
         episodes = collect_demonstrations(
             dict.fromkeys(names, 1),
-            pool,
+            lambda jobs: [demonstrate(job, pool, 0.0) for job in jobs],
             seed_names=(0,),
-            first_index=dict.fromkeys(names, 0),
-            action_noise=0.0,
             max_attempts_factor=2,
         )
         root = tmp_path_factory.mktemp("mix") / "v3"
@@ -83,12 +83,13 @@ def checkpoints(tmp_path_factory):
         precision="float32",
         normalization="keep",
         save_every_steps=100,
+        frame_cache_gb=0,
     )
     trained = []
     for steps in (10, 60):
         rung = Rung(policy_type="act", steps=steps, options=small, pretrained_path=None, pretrained_revision=None)
         workspace = tmp_path_factory.mktemp(f"steps{steps}")
-        folder = train(Shards(root), [0, 1], rung, settings, None, workspace, lambda *_: None)
+        folder = train(Shards(root), [0, 1], rung, settings, None, workspace, workspace, lambda *_: None)
         digest = checkpoint_digest(folder / "pretrained_model")
         trained.append(Checkpoint(path=folder, policy_type="act", rung=0, step=steps, digest=digest))
     return trained
@@ -105,8 +106,8 @@ def test_a_kill_between_any_two_looks_changes_nothing(checkpoints, suite, evalua
         return evaluate_candidate(candidate, blessed, None, workspace, short, evaluation, rules, 0, constitution)
 
     calls = []
-    real = looks.roll_out
-    monkeypatch.setattr(looks, "roll_out", lambda *args, **more: calls.append(1) or real(*args, **more))
+    real = Simulator.roll_out
+    monkeypatch.setattr(Simulator, "roll_out", lambda *args, **more: calls.append(1) or real(*args, **more))
     undisturbed = evaluated(tmp_path / "undisturbed")
     blocks = len(calls)
     assert blocks >= 4
@@ -121,10 +122,26 @@ def test_a_kill_between_any_two_looks_changes_nothing(checkpoints, suite, evalua
             return real(*args, **more)
 
         workspace = tmp_path / f"killed{survived}"
-        monkeypatch.setattr(looks, "roll_out", killed_after)
+        monkeypatch.setattr(Simulator, "roll_out", killed_after)
         with pytest.raises(KeyboardInterrupt):
             evaluated(workspace)
         calls.clear()
-        monkeypatch.setattr(looks, "roll_out", lambda *args, **more: calls.append(1) or real(*args, **more))
+        monkeypatch.setattr(Simulator, "roll_out", lambda *args, **more: calls.append(1) or real(*args, **more))
         assert evaluated(workspace) == undisturbed
         assert len(calls) == blocks - survived, "no finished look is measured again"
+
+
+def test_workers_change_neither_outcomes_nor_what_is_kept(checkpoints, suite, evaluation, gating, tmp_path):
+    blessed, candidate = checkpoints
+    short = suite.model_copy(update={"options": {"episode_length": 60}})
+    rules = gating.model_copy(update={"max_pairs": 8, "look_every": 4, "futility_power": 0.0})
+    constitution = ConstitutionDataset(str(BASE / "constitution.yml")).load()
+
+    def evaluated(**changes):
+        workspace = tmp_path / str(changes)
+        workspace.mkdir()
+        settings = evaluation.model_copy(update=changes)
+        outcomes = evaluate_candidate(candidate, blessed, None, workspace, short, settings, rules, 0, constitution)
+        return outcomes, {path.name: path.read_bytes() for path in workspace.iterdir()}
+
+    assert evaluated(workers=2, slots=3, episode_timeout_s=100.0) == evaluated()

@@ -19,7 +19,7 @@ def strict(constitution):
 
 def test_training(training, strict, tmp_path):
     with pytest.raises(ConstitutionError, match="20 training steps are more than 1"):
-        train_candidate(None, Selection(episodes={}), PLAN, None, None, tmp_path, training, 0, strict)
+        train_candidate(None, Selection(episodes={}), PLAN, None, None, tmp_path, tmp_path, training, 0, strict)
 
 
 def test_evaluation(checkpoint, suite, evaluation, gating, strict, tmp_path):
@@ -32,7 +32,7 @@ def test_harvest(decision, checkpoint, suite, harvest, evaluation, strict):
         harvest_rollouts(decision("promote"), checkpoint(), None, suite, harvest, evaluation, 0, strict)
 
 
-def test_collection(decision, suite, demonstrations, strict):
+def test_collection(decision, suite, demonstrations, evaluation, strict):
     class Mix:
         """Stands for an empty mix: the schedule looks at its counts alone."""
 
@@ -41,6 +41,6 @@ def test_collection(decision, suite, demonstrations, strict):
 
     nothing = Outcomes(protocol="p", environment="", candidate_digest="", blessed_digest=None, candidate=(), blessed=())
     with pytest.raises(ConstitutionError, match="episodes are more than 1"):
-        collect_demonstrations(decision("iterate"), nothing, PLAN, Mix(), suite, demonstrations, 0, strict)
+        collect_demonstrations(decision("iterate"), nothing, PLAN, Mix(), suite, demonstrations, evaluation, 0, strict)
     with pytest.raises(ConstitutionError, match="episodes are more than 1"):
-        seed_mix(suite, demonstrations, 0, strict)
+        seed_mix(suite, demonstrations, evaluation, 0, strict)

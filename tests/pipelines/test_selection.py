@@ -73,6 +73,7 @@ def test_a_plan_beyond_the_limits_is_stopped_and_every_broken_limit_named(
 @pytest.fixture(scope="module")
 def mix(tmp_path_factory):
     """Three reaches and one closed drawer, by the real experts."""
+    from leagents_kedro.pipelines.evaluation.params import EvaluationParams
     from leagents_kedro.pipelines.seed.params import DemonstrationParams
     from leagents_kedro.suite import SuiteParams
 
@@ -91,7 +92,8 @@ def mix(tmp_path_factory):
         max_attempts_factor=4,
     )
     limits = ConstitutionDataset(str(BASE / "constitution.yml")).load()
-    new = collect_episodes(suite, demonstrations, {"reach-v3": 3, "drawer-close-v3": 1}, 0, 0, limits)
+    here = EvaluationParams(slots=1, workers=1, episode_timeout_s=None, device="cpu", torch_threads=1)
+    new = collect_episodes(suite, demonstrations, here, {"reach-v3": 3, "drawer-close-v3": 1}, 0, 0, limits)
     root = tmp_path_factory.mktemp("mix") / "v3"
     write_episodes(root, new.episodes, new.features, new.fps, new.robot_type)
     return Shards(root)

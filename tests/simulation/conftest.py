@@ -1,5 +1,6 @@
 """A small ACT, trained for a second on expert episodes: good enough to succeed and to fail."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ from lerobot.policies.act.modeling_act import ACTPolicy
 from lerobot.policies.factory import make_pre_post_processors
 
 from leagents_kedro.episodes.shards import Episode
-from leagents_kedro.simulation.experts import collect_demonstrations
+from leagents_kedro.simulation.experts import collect_demonstrations, demonstrate
 from leagents_kedro.simulation.pool import EnvironmentPool
+
+sys.path.append(str(Path(__file__).parent / "plugins"))  # workers look for plug-ins where their driver does
 
 TASKS = ("reach-v3", "drawer-close-v3")
 CHUNK = 10
@@ -23,10 +26,8 @@ def demonstrations() -> list[Episode]:
     with EnvironmentPool("metaworld_state", {"episode_length": 120}) as pool:
         return collect_demonstrations(
             dict.fromkeys(TASKS, 5),
-            pool,
+            lambda jobs: [demonstrate(job, pool, 0.1) for job in jobs],
             seed_names=("tests",),
-            first_index={},
-            action_noise=0.1,
             max_attempts_factor=3,
         )
 

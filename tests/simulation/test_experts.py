@@ -1,15 +1,20 @@
 """Demonstrations succeed, repeat, and come from seeds that are for demonstrations alone."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
+
 import numpy as np
 import pytest
 
 from leagents_kedro.episodes.shards import Episode
-from leagents_kedro.errors import ParameterError, SimulationError
+from leagents_kedro.errors import SimulationError
+from leagents_kedro.records import Outcome
 from leagents_kedro.seeds import derive_seed
-from leagents_kedro.simulation.experts import collect_demonstrations
+from leagents_kedro.simulation.experts import collect_demonstrations, demonstrate
 from leagents_kedro.simulation.pool import EnvironmentPool
+from leagents_kedro.simulation.rollouts import Job
 
-SETTINGS = {"seed_names": (0,), "first_index": {}, "action_noise": 0.1, "max_attempts_factor": 3}
+SETTINGS = {"seed_names": (0,), "max_attempts_factor": 3}
 
 
 @pytest.fixture
@@ -18,12 +23,18 @@ def pool():
         yield pool
 
 
+def attempt(
+    pool: EnvironmentPool, action_noise: float = 0.1
+) -> Callable[[Sequence[Job]], list[tuple[Outcome, Episode | None]]]:
+    return lambda jobs: [demonstrate(job, pool, action_noise) for job in jobs]
+
+
 def same(one: Episode, other: Episode) -> bool:
     return all(np.array_equal(values, other.columns[key]) for key, values in one.columns.items())
 
 
 def test_only_successes_are_kept_and_they_replay(pool: EnvironmentPool) -> None:
-    (episode,) = collect_demonstrations({"drawer-close-v3": 1}, pool, **SETTINGS)
+    (episode,) = collect_demonstrations({"drawer-close-v3": 1}, attempt(pool), **SETTINGS)
     env = pool.acquire("drawer-close-v3")
     env.reset(seed=derive_seed("demonstration", 0, "drawer-close-v3", index=0))
     steps = [env.step(action) for action in episode.columns["action"]]
@@ -34,21 +45,34 @@ def test_only_successes_are_kept_and_they_replay(pool: EnvironmentPool) -> None:
     assert np.abs(episode.columns["action"]).max() <= 1
 
 
-def test_episodes_repeat_and_continue_from_the_first_index(pool: EnvironmentPool) -> None:
-    seen = []
-    episodes = collect_demonstrations(
-        {"reach-v3": 2, "push-v3": 1}, pool, progress=lambda done, task: seen.append((done, task)), **SETTINGS
-    )
-    assert seen == [(1, "reach-v3"), (2, "reach-v3"), (3, "push-v3")]
+def test_episodes_repeat_and_come_task_by_task(pool: EnvironmentPool) -> None:
+    episodes = collect_demonstrations({"reach-v3": 2, "push-v3": 1}, attempt(pool), **SETTINGS)
     assert [episode.sentence for episode in episodes] == ["Reach a goal position"] * 2 + ["Push the puck to a goal"]
-    (second,) = collect_demonstrations({"reach-v3": 1}, pool, **SETTINGS | {"first_index": {"reach-v3": 1}})
-    assert same(second, episodes[1])
-    assert not same(second, episodes[0])
+    (first,) = collect_demonstrations({"reach-v3": 1}, attempt(pool), **SETTINGS)
+    assert same(first, episodes[0])
+    assert not same(first, episodes[1])
+
+
+def test_what_fails_is_attempted_again_with_the_next_seeds_and_nothing_in_vain() -> None:
+    asked: list[list[Job]] = []
+
+    def every_second(jobs: Sequence[Job]) -> list[tuple[Outcome, Episode | None]]:
+        asked.append(list(jobs))
+        outcome = partial(Outcome, sum_reward=0.0, length=1)
+        made = [outcome(task=job.task, seed=job.seed, success=job.seed % 2 == 0) for job in jobs]
+        return [(one, Episode(str(one.seed), {}) if one.success else None) for one in made]
+
+    episodes = collect_demonstrations({"a": 3, "b": 1}, every_second, **SETTINGS)
+    seeds = {task: [derive_seed("demonstration", 0, task, index=index) for index in range(9)] for task in "ab"}
+    wins = {task: [seed for seed in seeds[task] if seed % 2 == 0] for task in "ab"}
+    assert [episode.sentence for episode in episodes] == [str(seed) for seed in (*wins["a"][:3], wins["b"][0])]
+    tried = [job.seed for jobs in asked for job in jobs if job.task == "a"]
+    assert tried == seeds["a"][: seeds["a"].index(wins["a"][2]) + 1]
 
 
 def test_noise_is_what_was_asked_for(pool: EnvironmentPool) -> None:
-    (clean,) = collect_demonstrations({"reach-v3": 1}, pool, **SETTINGS | {"action_noise": 0.0})
-    (noisy,) = collect_demonstrations({"reach-v3": 1}, pool, **SETTINGS)
+    (clean,) = collect_demonstrations({"reach-v3": 1}, attempt(pool, 0.0), **SETTINGS)
+    (noisy,) = collect_demonstrations({"reach-v3": 1}, attempt(pool), **SETTINGS)
     # The expert leaves the gripper alone, so what the fourth action holds is noise.
     assert not clean.columns["action"][:, 3].any()
     assert 0.05 < noisy.columns["action"][:, 3].std() < 0.2
@@ -59,9 +83,4 @@ def test_too_few_successes_name_the_task() -> None:
         EnvironmentPool("metaworld_state", {"episode_length": 5}) as pool,
         pytest.raises(SimulationError, match=r"task push-v3: 0 of 6 attempts.*expected 2"),
     ):
-        collect_demonstrations({"push-v3": 2}, pool, **SETTINGS)
-
-
-def test_environments_without_experts_are_refused() -> None:
-    with EnvironmentPool("pusht", {}) as pool, pytest.raises(ParameterError, match="no scripted experts"):
-        collect_demonstrations({"PushT-v0": 1}, pool, **SETTINGS)
+        collect_demonstrations({"push-v3": 2}, attempt(pool), **SETTINGS)

@@ -25,6 +25,15 @@ def test_all_environments_are_closed_also_those_in_use() -> None:
     assert not any("_simulation" in vars(env) for env in envs)
 
 
+def test_a_discarded_environment_is_closed_and_not_used_again() -> None:
+    with EnvironmentPool("metaworld_state", {}) as pool:
+        broken = pool.acquire("reach-v3")
+        broken.reset(seed=0)
+        pool.discard(broken)
+        assert "_simulation" not in vars(broken)
+        assert pool.acquire("reach-v3") is not broken
+
+
 def test_idle_environments_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("leagents_kedro.simulation.pool._IDLE_ENVIRONMENTS", 1)
     with EnvironmentPool("metaworld_state", {}) as pool:
@@ -64,7 +73,7 @@ def test_cameras_are_video_features() -> None:
     ("environment", "task", "message"),
     [
         ("metaworld_state", "very_hard", "stands for 5 tasks"),
-        ("metaworld_state", "push-v2", "did you mean push-v3"),
+        ("metaworld_state", "push-v2", "Did you mean 'push-v3'"),
         ("aloha", "AlohaInsertion-v0", "gym_aloha"),
     ],
 )

@@ -26,9 +26,9 @@ def test_a_task_without_a_description_is_told_by_its_name() -> None:
 @pytest.mark.parametrize(
     ("environment", "task", "hint"),
     [
-        ("metaworld_state", "reach-v2", "did you mean reach-v3"),
-        ("metaworld_state", "esy", "did you mean easy"),
-        ("metaworld_stat", "reach-v3", "did you mean metaworld_state"),
+        ("metaworld_state", "reach-v2", "Did you mean 'reach-v3'"),
+        ("metaworld_state", "esy", "Did you mean 'easy'"),
+        ("metaworld_stat", "reach-v3", "Did you mean 'metaworld_state'"),
         ("pusht", "PushT-v9", "cannot make task 'PushT-v9'"),
     ],
 )
@@ -45,7 +45,7 @@ def test_options_reach_the_configuration() -> None:
 
 
 def test_unknown_and_refused_options_are_named() -> None:
-    with pytest.raises(ParameterError, match=r"unknown option .* 'episode_lenght': did you mean episode_length"):
+    with pytest.raises(ParameterError, match=r"no option .* 'episode_lenght'.*Did you mean 'episode_length'"):
         environment_config("metaworld_state", "reach-v3", {"episode_lenght": 3})
     with pytest.raises(ParameterError, match="Unsupported obs_type"):
         environment_config("libero", "libero_10", {"obs_type": "state"})

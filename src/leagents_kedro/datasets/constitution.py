@@ -26,12 +26,22 @@ class ConstitutionDataset(NamedErrors, AbstractDataset[NoReturn, Constitution]):
         """Return the limits.
 
         Raises:
-            ConstitutionError: There is no file.
+            ConstitutionError: There is no file, or it is no YAML.
             ParameterError: A limit is unknown or missing, or its value out of range.
         """
         if not self._filepath.exists():
-            raise ConstitutionError(f"There is no constitution {self._filepath}: without limits no job runs.")
-        return validated(Constitution, "constitution", yaml.safe_load(self._filepath.read_text(encoding="utf-8")))
+            raise ConstitutionError(
+                f"There is no constitution {self._filepath}: without limits no job runs. Restore the file, or name "
+                "another one in the catalog entry 'constitution'."
+            )
+        try:
+            limits = yaml.safe_load(self._filepath.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ConstitutionError(
+                f"{self._filepath}: expected YAML with the limits of the loop, got something else: {error}. "
+                "Correct the file, or restore it from a copy."
+            ) from error
+        return validated(Constitution, "constitution", limits)
 
     def save(self, data: NoReturn) -> None:
         """Refuse: people write the constitution, the loop obeys it."""

@@ -6,6 +6,7 @@ from kedro.io.core import VersionNotFoundError
 from kedro_datasets._typing import HTMLPreview
 
 from leagents_kedro.datasets.published import PublishedDataset
+from leagents_kedro.redaction import redacted
 
 
 class PageDataset(PublishedDataset[str, str]):
@@ -15,7 +16,7 @@ class PageDataset(PublishedDataset[str, str]):
         return path.read_text(encoding="utf-8")
 
     def _write(self, data: str, path: Path) -> None:
-        path.write_text(data, encoding="utf-8")
+        path.write_text(redacted(data), encoding="utf-8")
 
     def preview(self) -> HTMLPreview:
         """Show the page in Kedro-Viz, which renders Markdown itself."""

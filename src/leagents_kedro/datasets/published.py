@@ -11,7 +11,7 @@ from kedro.io.core import AbstractDataset, AbstractVersionedDataset, Version
 from kedro.io.core import DatasetError as KedroDatasetError
 
 from leagents_kedro.errors import LeAgentsError
-from leagents_kedro.files import remove, sync, sync_tree
+from leagents_kedro.files import make_folder, remove, sync, sync_tree, write_atomically
 
 
 class NamedErrors:
@@ -79,15 +79,17 @@ class PublishedDataset[In, Out](NamedErrors, AbstractVersionedDataset[In, Out | 
             What `_read` makes of it; ``None`` where it does not exist and the dataset is optional.
 
         Raises:
-            kedro.io.DatasetError: If it does not exist and the dataset is not optional.
+            kedro.io.DatasetError: If it was retired, or does not exist and the dataset is not optional.
         """
         if self.exists():
             return self._read(Path(self._get_load_path()))
+        wanted = self._version.load if self._version else None
+        if wanted and (notice := self._notice(wanted)).exists():
+            raise KedroDatasetError(f"Version {wanted} of {self._filepath} is gone: {notice.read_text('utf-8')}.")
         if self.optional:
             return None
-        wanted = self._version.load if self._version and self._version.load else "any"
         raise KedroDatasetError(
-            f"No version in {self._filepath} (wanted: {wanted}). Run the pipeline that writes it first, "
+            f"No version in {self._filepath} (wanted: {wanted or 'any'}). Run the pipeline that writes it first, "
             "or set `optional: true` in the catalog if its absence is fine."
         )
 
@@ -100,13 +102,42 @@ class PublishedDataset[In, Out](NamedErrors, AbstractVersionedDataset[In, Out | 
         self._clear_version_cache()
         target = Path(self._get_save_path())
         staging = target.with_name(f".staging-{target.name}")
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         remove(staging)
         self._write(data, staging)
         sync_tree(staging)
         staging.rename(target)
         for folder in {target.parent, Path(self._filepath), Path(self._filepath.parent)}:
             sync(folder)
+
+    def retire(self, version: str, reason: str) -> None:
+        """Delete a version, if it is there, and leave a notice that tells whoever loads it the ``reason``.
+
+        It leaves its place by a rename, so it is there completely or not at all.
+        """
+        place, trash = Path(self._get_versioned_path(version)), Path(self._filepath, ".trash")
+        if place.exists():
+            write_atomically(self._notice(version), reason.encode())
+            trash.mkdir(exist_ok=True)
+            place.rename(trash / version)
+            remove(trash)
+            self.release()
+
+    def discard_strays(self) -> None:
+        """Delete what is left of versions whose saving or retiring was killed; nobody may be at either meanwhile."""
+        for pattern in (".trash", ".staging-*", "*/.staging-*"):
+            for stray in Path(self._filepath).glob(pattern):
+                remove(stray)
+                if stray.parent.name != self._filepath.name and not any(stray.parent.iterdir()):
+                    stray.parent.rmdir()
+
+    def retired(self, version: str) -> bool:
+        """Whether `retire` deleted this version."""
+        return self._notice(version).exists()
+
+    def _notice(self, version: str) -> Path:
+        place = Path(self._get_versioned_path(version))
+        return place.with_name(f".{place.name}.retired")
 
     def __init_subclass__(cls, **kwargs: Any):
         """Give a class without a constructor the plain one, as Kedro wraps it once more to note its arguments."""

@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kedro.io.core import Version
+from kedro.io.core import DatasetError, Version
 from kedro.utils import load_obj
 from kedro_datasets._typing import JSONPreview
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from leagents_kedro.datasets.published import PublishedDataset
+from leagents_kedro.parameters import faults
 
 
 class RecordDataset(PublishedDataset[BaseModel, BaseModel]):
@@ -30,7 +31,14 @@ class RecordDataset(PublishedDataset[BaseModel, BaseModel]):
         self._model: type[BaseModel] = load_obj(model)
 
     def _read(self, path: Path) -> BaseModel:
-        return self._model.model_validate_json(path.read_text(encoding="utf-8"))
+        try:
+            return self._model.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            told = faults(error, self._model.__name__, self._model.model_json_schema())
+            raise DatasetError(
+                f"{path}: expected a {self._model.__name__} in JSON, got something else: {told}. The file was damaged "
+                "or edited; restore it from a copy, or delete this version and run the node that writes it again."
+            ) from error
 
     def _write(self, data: BaseModel, path: Path) -> None:
         if not isinstance(data, self._model):

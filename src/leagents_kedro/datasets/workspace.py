@@ -34,6 +34,11 @@ class WorkspaceDataset(AbstractVersionedDataset[NoReturn, Path]):
         """Delete the folder of a run, if there is one."""
         shutil.rmtree(self._get_versioned_path(run_id), ignore_errors=True)
 
+    def folders(self) -> list[Path]:
+        """Return those that are there, each named after its run."""
+        folder = Path(self._filepath)
+        return sorted(folder.iterdir()) if folder.is_dir() else []
+
     def resolve_load_version(self) -> str | None:
         """Return the id of the run, whatever was there before it."""
         return self.resolve_save_version()

@@ -8,6 +8,7 @@ had never stopped (to the bit on a CPU).
 
 import dataclasses
 import json
+import logging
 import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from lerobot.configs import PreTrainedConfig
     from lerobot.configs.train import TrainPipelineConfig
     from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
+
+logger = logging.getLogger(__name__)
 
 _CHECK_EVERY_STEPS = 50
 
@@ -370,8 +373,30 @@ def _mean_loss(losses: "list[torch.Tensor]", step: int) -> float:
 
 
 def _last_checkpoint(workspace: Path) -> Path | None:
-    """Return the newest complete checkpoint of an earlier attempt; their names are zero-padded step numbers."""
-    return max((workspace / "checkpoints").glob("[0-9]*"), default=None)
+    """Return the newest complete checkpoint of an earlier attempt; their names are zero-padded step numbers.
+
+    One that was damaged since is deleted: the training starts anew and ends the same.
+    """
+    last = max((workspace / "checkpoints").glob("[0-9]*"), default=None)
+    if last and not _is_readable(last):
+        logger.warning("%s is damaged; the training starts anew", last)
+        shutil.rmtree(last)
+        return None
+    return last
+
+
+def _is_readable(checkpoint: Path) -> bool:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        for file in checkpoint.rglob("*.safetensors"):
+            with safe_open(file, "pt"):  # holds the length of the file against its header
+                pass
+        for file in checkpoint.rglob("*.json"):
+            json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, SafetensorError):
+        return False
+    return True
 
 
 def _save(config: "TrainPipelineConfig", step: int, policy: Any, *state: Any) -> Path:

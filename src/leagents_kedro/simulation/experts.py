@@ -1,86 +1,84 @@
 """Demonstrations by MetaWorld's scripted experts."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import islice
 
 import numpy as np
 
 from leagents_kedro.episodes.shards import Episode
-from leagents_kedro.errors import ParameterError, SimulationError
+from leagents_kedro.errors import SimulationError
+from leagents_kedro.records import Outcome
 from leagents_kedro.seeds import derive_seed
 from leagents_kedro.simulation.pool import EnvironmentPool
-from leagents_kedro.simulation.rollouts import Recording, begin_episode
+from leagents_kedro.simulation.rollouts import EpisodeRun, Job
 
 
 def collect_demonstrations(
     requests: dict[str, int],
-    pool: EnvironmentPool,
+    attempt: Callable[[Sequence[Job]], list[tuple[Outcome, Episode | None]]],
     *,
     seed_names: tuple[str | int, ...],
-    first_index: dict[str, int],
-    action_noise: float,
     max_attempts_factor: int,
-    progress: Callable[[int, str], None] | None = None,
 ) -> list[Episode]:
     """Return as many successful episodes of each task as ``requests`` says, task by task.
 
-    The i-th attempt at a task has the seed ``derive_seed("demonstration", *seed_names, task, index=i)``, counted from
-    ``first_index``. It draws the placement as well as Gaussian noise of standard deviation ``action_noise`` on the
-    expert's actions, which are clipped to [-1, 1] and recorded as applied. ``progress`` is told the number of episodes
-    collected and the task after each.
+    The i-th attempt at a task has the seed ``derive_seed("demonstration", *seed_names, task, index=i)``. Tasks that
+    miss successes are attempted as many times again, all together, so that no attempt is made in vain.
+
+    Args:
+        attempt: Returns what came of each job, with its episode if it succeeded.
 
     Raises:
-        ParameterError: The environment has no experts.
         SimulationError: ``max_attempts_factor`` attempts an episode did not give enough successes of a task.
     """
-    if pool.environment != "metaworld_state":
-        raise ParameterError(
-            f"environment {pool.environment!r} has no scripted experts; only metaworld_state has: import demonstrations"
-        )
-    episodes: list[Episode] = []
+    found: dict[str, list[Episode]] = {task: [] for task in requests}
+    unused = {task: iter(range(count * max_attempts_factor)) for task, count in requests.items()}
+    while True:
+        jobs = [
+            Job(task, derive_seed("demonstration", *seed_names, task, index=index))
+            for task, count in requests.items()
+            for index in islice(unused[task], count - len(found[task]))
+        ]
+        if not jobs:
+            break
+        for job, (_, episode) in zip(jobs, attempt(jobs), strict=True):
+            if episode:
+                found[job.task].append(episode)
     for task, count in requests.items():
-        wanted = len(episodes) + count
-        attempts = count * max_attempts_factor
-        first = first_index.get(task, 0)
-        for index in range(first, first + attempts):
-            if len(episodes) == wanted:
-                break
-            seed = derive_seed("demonstration", *seed_names, task, index=index)
-            episode = _demonstrate(task, seed, pool, action_noise)
-            if episode is not None:
-                episodes.append(episode)
-                if progress:
-                    progress(len(episodes), task)
-        if len(episodes) < wanted:
+        if len(found[task]) < count:
             raise SimulationError(
-                f"task {task}: {count - wanted + len(episodes)} of {attempts} attempts of the expert succeeded, "
-                f"expected {count}; lower action_noise ({action_noise}) or allow longer episodes"
+                f"task {task}: {len(found[task])} of {count * max_attempts_factor} attempts of the expert succeeded, "
+                f"expected {count}; lower action_noise or allow longer episodes"
             )
-    return episodes
+    return [episode for episodes in found.values() for episode in episodes]
 
 
-def _demonstrate(task: str, seed: int, pool: EnvironmentPool, action_noise: float) -> Episode | None:
-    """Return the expert's episode, or None where it failed."""
+def demonstrate(job: Job, pool: EnvironmentPool, action_noise: float) -> tuple[Outcome, Episode | None]:
+    """Return what came of an expert's attempt, with its episode if it succeeded.
+
+    The seed draws the placement as well as Gaussian noise of standard deviation ``action_noise`` on the expert's
+    actions, which are clipped to [-1, 1] and recorded as applied.
+
+    Raises:
+        SimulationError: The environment failed; names task, seed, and step.
+    """
     from lerobot.envs.metaworld import TASK_POLICY_MAPPING
 
     from leagents_kedro.simulation.metaworld_state import METAWORLD_DIM
 
-    sentence = pool.sentence(task)
-    env = pool.acquire(task)
-    expert = TASK_POLICY_MAPPING[task]()
-    noise = np.random.default_rng(seed)
-    recording = Recording()
-    observation = begin_episode(env, seed)
-    ended = success = False
-    with warnings.catch_warnings():
-        # The experts ask for more than the hand can do in a step, and MetaWorld warns of it.
-        warnings.filterwarnings("ignore", message="Constant")
-        while not ended:
-            action = expert.get_action(observation["environment_state"][:METAWORLD_DIM].astype(np.float64))
-            action = (action + noise.normal(0, action_noise, action.shape)).clip(-1, 1).astype(np.float32)
-            seen = observation
-            observation, reward, terminated, truncated, info = env.step(action)
-            success, ended = info["is_success"], terminated or truncated
-            recording.add(seen, action, reward, success)
-    pool.release(task, env)
-    return recording.episode(sentence, env, pool.config(task)) if success else None
+    expert = TASK_POLICY_MAPPING[job.task]()
+    noise = np.random.default_rng(job.seed)
+    run = EpisodeRun(job, pool, keep_episode=True)
+    try:
+        with warnings.catch_warnings():
+            # The experts ask for more than the hand can do in a step, and MetaWorld warns of it.
+            warnings.filterwarnings("ignore", message="Constant")
+            while not run.ended:
+                action = expert.get_action(run.observation["environment_state"][:METAWORLD_DIM].astype(np.float64))
+                action = (action + noise.normal(0, action_noise, action.shape)).clip(-1, 1).astype(np.float32)
+                run.apply([action])
+    finally:
+        run.leave()
+    outcome, episode = run.result()
+    return outcome, episode if outcome.success else None

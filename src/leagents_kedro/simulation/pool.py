@@ -1,5 +1,6 @@
 """Environments of a suite, made when they are needed and used again."""
 
+from contextlib import suppress
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -19,7 +20,7 @@ class EnvironmentPool:
 
     def __init__(self, environment: str, options: dict[str, Any]):
         self.environment = environment
-        self._options = options
+        self.options = options
         self._configs: dict[str, EnvConfig] = {}
         self._sentences: dict[str, str] = {}
         self._open: set[gym.Env] = set()
@@ -36,12 +37,12 @@ class EnvironmentPool:
     def config(self, task: str) -> "EnvConfig":
         """Return LeRobot's configuration of the environments of ``task``."""
         if task not in self._configs:
-            self._configs[task] = environment_config(self.environment, task, self._options)
+            self._configs[task] = environment_config(self.environment, task, self.options)
         return self._configs[task]
 
     @cached_property
     def _default_config(self) -> "EnvConfig":
-        return environment_config(self.environment, None, self._options)
+        return environment_config(self.environment, None, self.options)
 
     @property
     def fps(self) -> int:
@@ -97,6 +98,12 @@ class EnvironmentPool:
             _, longest_idle = self._idle.pop(0)
             self._open.remove(longest_idle)
             longest_idle.close()
+
+    def discard(self, env: "gym.Env") -> None:
+        """Close an environment that failed, or whose episode was cut short by a failure elsewhere."""
+        self._open.remove(env)
+        with suppress(Exception):  # the failure that led here is the one to tell
+            env.close()
 
     def close(self) -> None:
         """Close every environment, also those that were not released."""

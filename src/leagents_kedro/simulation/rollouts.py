@@ -1,10 +1,11 @@
-"""The rollout engine: many episodes at a time, one batched policy call for those that need an action.
+"""The rollout engine: many episodes at a time, one batched policy call for all of them.
 
-A slot is refilled as soon as its episode ends, so no episode waits for a longer one.
+Every episode applies the actions that it has, and an ended one makes room for the next, before the policy is called
+again: its calls are full for as long as there are episodes to run.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import batched
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from leagents_kedro.policies.actor import Actor
 
 _CONVERTED_FRAMES = 64  # at once: images are four times as large while they are float32
+_STEP_BITS = 20  # below an episode's seed, for the seeds of its policy calls
 
 
 @dataclass(frozen=True)
@@ -45,43 +47,41 @@ def roll_out(
 ) -> list[tuple[Outcome, Episode | None]]:
     """Run ``jobs`` and return what came of each, in their order, with its episode if ``keep_episodes``.
 
-    An actor that is not ``chunked`` remembers its episode and runs one at a time, whatever ``slots`` says. The same
-    jobs in as many slots are the same episodes, also for a policy that samples its actions with torch. ``progress`` is
-    told the number of episodes done and of successes among them after each episode.
+    An actor that is not ``chunked`` remembers its episode and runs one at a time, whatever ``slots`` says. What comes
+    of a job depends on the actor and the job alone, not on ``slots`` or the other jobs. ``progress`` is told the number
+    of episodes done and of successes among them after each episode.
 
     Raises:
         ParameterError: ``slots`` is not positive, or a task is unknown.
-        SimulationError: The actor or an environment broke its contract; names task, seed, and step.
+        SimulationError: The actor or an environment failed or broke its contract; names task, seed, and step.
     """
-    import torch
-
     if slots < 1:
         raise ParameterError(f"slots should be at least 1, got {slots}")
     results: dict[int, tuple[Outcome, Episode | None]] = {}
     waiting = deque(enumerate(jobs))
-    running: list[_Slot] = []
+    running: dict[int, EpisodeRun] = {}
     successes = 0
     if jobs:
         actor.bind(pool.config(jobs[0].task))
-        torch.manual_seed(jobs[0].seed)
     try:
         while len(results) < len(jobs):
             while waiting and len(running) < (slots if actor.chunked else 1):
                 position, job = waiting.popleft()
-                running.append(_Slot(position, job, pool, keep_episodes))
+                running[position] = EpisodeRun(job, pool, keep_episodes)
                 if not actor.chunked:
                     actor.reset()
-            _refill_queues(actor, [slot for slot in running if not slot.queue])
-            for slot in [slot for slot in running if slot.step()]:
-                running.remove(slot)
-                slot.release()
-                results[slot.position] = slot.result()
-                successes += slot.success
+            for run, actions in zip(running.values(), _next_actions(actor, [*running.values()]), strict=True):
+                run.apply(actions)
+            for position, run in [(position, run) for position, run in running.items() if run.ended]:
+                del running[position]
+                run.leave()
+                results[position] = run.result()
+                successes += run.success
                 if progress:
                     progress(len(results), successes)
     finally:
-        for slot in running:
-            slot.release()
+        for run in running.values():
+            run.leave()
     return [results[position] for position in range(len(jobs))]
 
 
@@ -128,25 +128,51 @@ class Recording:
         return Episode(sentence, columns)
 
 
-class _Slot:
-    """One episode in progress; ``queue`` holds the actions of the last policy call that are still to be applied."""
+class EpisodeRun:
+    """One episode in progress, in an environment that nobody else uses until it is left.
 
-    def __init__(self, position: int, job: Job, pool: EnvironmentPool, keep_episode: bool):
-        self.position, self.job, self._pool = position, job, pool
+    Raises:
+        SimulationError: The environment failed or broke its contract; names task, seed, and step.
+    """
+
+    def __init__(self, job: Job, pool: EnvironmentPool, keep_episode: bool):
+        self.job, self._pool = job, pool
         self.sentence = pool.sentence(job.task)
         self.env = pool.acquire(job.task)
+        self.length, self.sum_reward, self.success, self.ended = 0, 0.0, False, False
         self._limit = _episode_limit(self.env, job)
-        self.observation = begin_episode(self.env, job.seed)
-        self.queue: deque[np.ndarray] = deque()
-        self.length, self.sum_reward, self.success = 0, 0.0, False
         self._recording = Recording() if keep_episode else None
+        try:
+            self.observation = begin_episode(self.env, job.seed)
+        except Exception as error:
+            self.leave()
+            raise self.failure(f"the environment raised {error!r}") from error
 
-    def step(self) -> bool:
-        """Apply the next action; return whether the episode has ended."""
-        action = self.queue.popleft()
-        observation, reward, terminated, truncated, info = self.env.step(action)
+    def apply(self, actions: Iterable[np.ndarray]) -> None:
+        """Apply one action after the other until the episode ends."""
+        for action in actions:
+            if self.ended:
+                break
+            self._step(action)
+
+    def leave(self) -> None:
+        """Give the environment back, or close it where the episode was cut short."""
+        if self.ended:
+            self._pool.release(self.job.task, self.env)
+        else:
+            self._pool.discard(self.env)
+
+    def failure(self, what: str) -> SimulationError:
+        """Return the error that says where ``what`` happened."""
+        return SimulationError(f"task {self.job.task}, seed {self.job.seed}, step {self.length}: {what}")
+
+    def _step(self, action: np.ndarray) -> None:
+        try:
+            observation, reward, terminated, truncated, info = self.env.step(action)
+        except Exception as error:
+            raise self.failure(f"the environment raised {error!r}") from error
         if "is_success" not in info:
-            raise SimulationError(f"{self}: the environment's info has no 'is_success', so success cannot be known")
+            raise self.failure("the environment's info has no 'is_success', so success cannot be known")
         success = bool(info["is_success"])
         if self._recording:
             self._recording.add(self.observation, action, float(reward), success)
@@ -154,12 +180,10 @@ class _Slot:
         self.length += 1
         self.sum_reward += float(reward)
         self.success |= success
-        return terminated or truncated or self.length >= self._limit
-
-    def release(self) -> None:
-        self._pool.release(self.job.task, self.env)
+        self.ended = terminated or truncated or self.length >= self._limit
 
     def result(self) -> tuple[Outcome, Episode | None]:
+        """Return what came of the episode, and the episode if it was to be kept."""
         outcome = Outcome(
             task=self.job.task,
             seed=self.job.seed,
@@ -171,23 +195,27 @@ class _Slot:
             return outcome, None
         return outcome, self._recording.episode(self.sentence, self.env, self._pool.config(self.job.task))
 
-    def __str__(self) -> str:
-        return f"task {self.job.task}, seed {self.job.seed}, step {self.length}"
 
-
-def _refill_queues(actor: "Actor", dry: list[_Slot]) -> None:
-    if not dry:
-        return
-    actions = actor.predict([slot.observation for slot in dry], [slot.sentence for slot in dry])
-    expected = dry[0].env.action_space.shape
-    if actions.ndim != 3 or len(actions) != len(dry) or not actions.shape[1] or actions.shape[2:] != expected:
-        raise SimulationError(
-            f"{dry[0]}: the policy's actions should have shape ({len(dry)}, steps, {expected[0]}), got {actions.shape}"
+def _next_actions(actor: "Actor", runs: list[EpisodeRun]) -> np.ndarray:
+    """Return checked actions (runs, steps, action_dim)."""
+    first = runs[0]
+    try:
+        actions = actor.predict(
+            [run.observation for run in runs],
+            [run.sentence for run in runs],
+            [run.job.seed << _STEP_BITS | run.length for run in runs],
         )
-    for slot, chunk in zip(dry, actions, strict=True):
+    except Exception as error:
+        raise first.failure(f"the policy raised {error!r}; does it fit the environment?") from error
+    expected = first.env.action_space.shape
+    if actions.ndim != 3 or len(actions) != len(runs) or not actions.shape[1] or actions.shape[2:] != expected:
+        raise first.failure(
+            f"the policy's actions should have shape ({len(runs)}, steps, {expected[0]}), got {actions.shape}"
+        )
+    for run, chunk in zip(runs, actions, strict=True):
         if not np.isfinite(chunk).all():
-            raise SimulationError(f"{slot}: the policy's actions are not finite; did its training diverge?")
-        slot.queue.extend(chunk)
+            raise run.failure("the policy's actions are not finite; did its training diverge?")
+    return actions
 
 
 def _episode_limit(env: "gym.Env", job: Job) -> int:

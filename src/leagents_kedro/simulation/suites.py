@@ -1,13 +1,13 @@
 """Which tasks a suite has, and the LeRobot environment that runs one of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
-from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from leagents_kedro.errors import ParameterError
 from leagents_kedro.records import Task
+from leagents_kedro.spelling import no_such
 
 if TYPE_CHECKING:
     from lerobot.envs.configs import EnvConfig
@@ -27,7 +27,7 @@ def resolve_suite(environment: str, tasks: Sequence[str]) -> tuple[Task, ...]:
     for name in names:
         if name not in TASK_DESCRIPTIONS:
             known = [*DIFFICULTY_TO_TASKS, *TASK_DESCRIPTIONS]
-            raise ParameterError(_unknown(f"{environment} task or group", name, known))
+            raise ParameterError(no_such(f"{environment} task or group", name, known))
     return tuple(Task(name=name, sentence=TASK_DESCRIPTIONS[name]) for name in names)
 
 
@@ -42,15 +42,16 @@ def environment_config(environment: str, task: str | None, options: dict[str, An
 
     import leagents_kedro.simulation.metaworld_state  # noqa: F401  (registers its type)
 
-    register_third_party_plugins()
+    if environment not in EnvConfig.get_known_choices():
+        register_third_party_plugins()
     choices = EnvConfig.get_known_choices()
     if environment not in choices:
-        raise ParameterError(_unknown("environment type", environment, choices))
+        raise ParameterError(no_such("environment type", environment, choices))
     config_class = choices[environment]
     known = [field.name for field in fields(config_class) if field.name != "task"]
     for option in options:
         if option not in known:
-            raise ParameterError(_unknown(f"option of environment {environment}", option, known))
+            raise ParameterError(no_such(f"option of environment {environment}", option, known))
     try:
         return config_class(**options) if task is None else config_class(task=task, **options)
     except (TypeError, ValueError) as error:
@@ -63,9 +64,3 @@ def _tasks_of_environment(environment: str, names: tuple[str, ...]) -> tuple[Tas
 
     with EnvironmentPool(environment, {}) as pool:
         return tuple(Task(name=name, sentence=pool.sentence(name)) for name in names)
-
-
-def _unknown(what: str, name: str, choices: Iterable[str]) -> str:
-    similar = get_close_matches(name, choices, n=3)
-    hint = f"did you mean {' or '.join(similar)}?" if similar else f"expected one of {', '.join(sorted(choices))}"
-    return f"unknown {what} {name!r}: {hint}"

@@ -1,17 +1,18 @@
 """Outcomes of one checkpoint, measured in blocks that a crash does not lose."""
 
 import hashlib
-from functools import cached_property
+from contextlib import suppress
 from pathlib import Path
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from leagents_kedro.files import write_atomically
-from leagents_kedro.policies.actor import Actor
 from leagents_kedro.policies.training import resolve_device
 from leagents_kedro.records import Checkpoint, Outcome
-from leagents_kedro.simulation.pool import EnvironmentPool
-from leagents_kedro.simulation.rollouts import Job, roll_out
+from leagents_kedro.simulation.rollouts import Job
+from leagents_kedro.simulation.simulator import Simulator
+from leagents_kedro.simulation.station import PolicyFile
+from leagents_kedro.suite import SuiteParams
 
 from .params import EvaluationParams
 
@@ -21,12 +22,8 @@ _OUTCOMES = TypeAdapter(tuple[Outcome, ...])
 class Measurement:
     """Measures ``checkpoint``; every finished block of episodes is kept in ``folder``, and found there again."""
 
-    def __init__(self, checkpoint: Checkpoint, pool: EnvironmentPool, folder: Path, evaluation: EvaluationParams):
-        self._checkpoint, self._pool, self._folder, self._evaluation = checkpoint, pool, folder, evaluation
-
-    @cached_property
-    def _actor(self) -> Actor:
-        return load_actor(self._checkpoint, self._evaluation)
+    def __init__(self, checkpoint: Checkpoint, simulator: Simulator, folder: Path, evaluation: EvaluationParams):
+        self._checkpoint, self._simulator, self._folder, self._evaluation = checkpoint, simulator, folder, evaluation
 
     def outcomes(self, jobs: list[Job]) -> tuple[Outcome, ...]:
         """Return one outcome a job, in their order."""
@@ -34,14 +31,20 @@ class Measurement:
             return ()
         name = hashlib.sha256(repr((self._checkpoint.digest, jobs)).encode()).hexdigest()[:16]
         kept = self._folder / f"{name}.json"
-        if kept.exists():
+        with suppress(FileNotFoundError, ValidationError):  # what was damaged is measured anew
             return _OUTCOMES.validate_json(kept.read_bytes())
-        rolled = roll_out(self._actor, jobs, self._pool, slots=self._evaluation.slots)
+        policy = policy_file(self._checkpoint, self._evaluation)
+        rolled = self._simulator.roll_out(policy, jobs, slots=self._evaluation.slots)
         outcomes = tuple(outcome for outcome, _ in rolled)
         write_atomically(kept, _OUTCOMES.dump_json(outcomes))
         return outcomes
 
 
-def load_actor(checkpoint: Checkpoint, evaluation: EvaluationParams) -> Actor:
-    """Open ``checkpoint`` as evaluation is configured."""
-    return Actor.load(checkpoint.path, resolve_device(evaluation.device), evaluation.torch_threads)
+def policy_file(checkpoint: Checkpoint, evaluation: EvaluationParams) -> PolicyFile:
+    """Return ``checkpoint`` as evaluation is to open it."""
+    return PolicyFile(checkpoint.path, checkpoint.digest, resolve_device(evaluation.device), evaluation.torch_threads)
+
+
+def simulator(suite: SuiteParams, evaluation: EvaluationParams) -> Simulator:
+    """Return the environments of ``suite``, run as evaluation is configured."""
+    return Simulator(suite.environment, suite.options, evaluation.workers, evaluation.episode_timeout_s)

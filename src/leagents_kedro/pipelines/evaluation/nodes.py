@@ -11,12 +11,11 @@ from leagents_kedro.pipelines.gating.params import GatingParams
 from leagents_kedro.progress import progress_bar
 from leagents_kedro.records import Checkpoint, Outcome, Outcomes, Task
 from leagents_kedro.seeds import derive_seed
-from leagents_kedro.simulation.pool import EnvironmentPool
 from leagents_kedro.simulation.rollouts import Job
 from leagents_kedro.simulation.suites import resolve_suite
 from leagents_kedro.suite import SuiteParams
 
-from .looks import Measurement
+from .looks import Measurement, simulator
 from .params import EvaluationParams
 
 
@@ -52,12 +51,10 @@ def evaluate_candidate(
         candidate=(),
         blessed=_known_outcomes(previous, blessed, protocol),
     )
-    with (
-        EnvironmentPool(suite.environment, suite.options) as pool,
-        progress_bar("evaluate", looks[-1], "pair") as show,
-    ):
-        challenger = Measurement(candidate, pool, workspace, evaluation)
-        champion = Measurement(blessed, pool, workspace, evaluation) if blessed else None
+    environments = simulator(suite, evaluation)
+    challenger = Measurement(candidate, environments, workspace, evaluation)
+    champion = Measurement(blessed, environments, workspace, evaluation) if blessed else None
+    with progress_bar("evaluate", looks[-1], "pair") as show:
         for pairs in looks:
             outcomes = _extended(outcomes, challenger, champion, jobs[:pairs])
             show(pairs, f"{sum(outcome.success for outcome in outcomes.candidate)} successes")
@@ -78,7 +75,7 @@ def paired_jobs(tasks: Sequence[Task], pairs: int, run_seed: int, blessed: Check
 
 def protocol_digest(suite: SuiteParams, evaluation: EvaluationParams, run_seed: int) -> str:
     """Return a name for the conditions of an evaluation: under others, outcomes must be measured anew."""
-    conditions = (suite.model_dump_json(), evaluation.model_dump_json(), run_seed)
+    conditions = (suite.model_dump_json(), evaluation.device, evaluation.torch_threads, run_seed)
     return hashlib.sha256(repr(conditions).encode()).hexdigest()
 
 

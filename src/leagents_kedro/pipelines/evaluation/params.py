@@ -8,8 +8,14 @@ from leagents_kedro.records import Record
 
 
 class EvaluationParams(Record):
-    """How checkpoints act: ``slots`` episodes run side by side and share batched policy calls, on ``device``."""
+    """How episodes are run, of checkpoints and experts alike; what comes of them depends on the last two alone.
+
+    In each of ``workers`` processes, ``slots`` episodes share batched policy calls. ``episode_timeout_s`` ends a
+    process that hangs, so that with a limit even one worker is a process of its own.
+    """
 
     slots: Annotated[int, Field(ge=1)]
+    workers: Annotated[int, Field(ge=1)] | Literal["auto"]
+    episode_timeout_s: Annotated[float, Field(gt=0)] | None
     device: Literal["auto", "cpu", "cuda", "mps"]
     torch_threads: Annotated[int, Field(ge=1)]

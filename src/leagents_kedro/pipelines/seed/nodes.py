@@ -1,11 +1,17 @@
 """The first demonstrations: imported, or collected from scripted experts."""
 
+from functools import partial
 from pathlib import Path
 
 from leagents_kedro.constitution import Constitution, require
-from leagents_kedro.episodes.checks import check_dataset
 from leagents_kedro.episodes.shards import NewEpisodes, Shards
+from leagents_kedro.errors import DatasetError
 from leagents_kedro.jobs import simulation_job
+from leagents_kedro.lint.datasets import lint_dataset
+from leagents_kedro.lint.findings import stop_at_errors
+from leagents_kedro.lint.needs import Needs
+from leagents_kedro.pipelines.evaluation.looks import simulator
+from leagents_kedro.pipelines.evaluation.params import EvaluationParams
 from leagents_kedro.progress import progress_bar
 from leagents_kedro.simulation.experts import collect_demonstrations
 from leagents_kedro.simulation.pool import EnvironmentPool
@@ -16,26 +22,36 @@ from .params import DemonstrationParams
 
 
 def seed_mix(
-    suite: SuiteParams, demonstrations: DemonstrationParams, run_seed: int, constitution: Constitution
+    suite: SuiteParams,
+    demonstrations: DemonstrationParams,
+    evaluation: EvaluationParams,
+    run_seed: int,
+    constitution: Constitution,
 ) -> NewEpisodes | Shards:
     """Return what the first candidate is trained on.
 
     Raises:
         ConstitutionError: The collection would break a limit.
-        DatasetError: The folder or Hub dataset is no complete LeRobotDataset v3.
+        DatasetError: The folder or Hub dataset has a fault, or does not fit the suite; the message names all.
     """
     if demonstrations.source == "experts":
         tasks = resolve_suite(suite.environment, suite.tasks)
         requests = {task.name: demonstrations.initial_per_task for task in tasks}
-        return collect_episodes(suite, demonstrations, requests, run_seed, 0, constitution)
-    if demonstrations.source == "folder":
-        return check_dataset(Path(str(demonstrations.folder)).expanduser())
-    return check_dataset(_downloaded(str(demonstrations.repo_id), str(demonstrations.revision)))
+        return collect_episodes(suite, demonstrations, evaluation, requests, run_seed, 0, constitution)
+    local = demonstrations.source == "folder"
+    root = (
+        Path(str(demonstrations.folder)).expanduser()
+        if local
+        else _downloaded(str(demonstrations.repo_id), str(demonstrations.revision))
+    )
+    stop_at_errors(lint_dataset(root, Needs.of(suite)), DatasetError)
+    return Shards(root)
 
 
 def collect_episodes(
     suite: SuiteParams,
     demonstrations: DemonstrationParams,
+    evaluation: EvaluationParams,
     requests: dict[str, int],
     run_seed: int,
     cycle: int,
@@ -48,20 +64,19 @@ def collect_episodes(
     """
     total = sum(requests.values())
     require(constitution, simulation_job(suite, total * demonstrations.max_attempts_factor))
-    with (
-        EnvironmentPool(suite.environment, suite.options) as pool,
-        progress_bar("collect", total, "episode") as show,
-    ):
+    with progress_bar("collect", total, "episode") as show:
         episodes = collect_demonstrations(
             requests,
-            pool,
+            partial(
+                simulator(suite, evaluation).demonstrate,
+                action_noise=demonstrations.action_noise,
+                progress=lambda attempts, successes: show(successes, f"{attempts} attempts"),
+            ),
             seed_names=(run_seed, cycle),
-            first_index=dict.fromkeys(requests, 0),
-            action_noise=demonstrations.action_noise,
             max_attempts_factor=demonstrations.max_attempts_factor,
-            progress=lambda done, task: show(done, task),
         )
-        return NewEpisodes(tuple(episodes), pool.features, pool.fps, suite.environment)
+    pool = EnvironmentPool(suite.environment, suite.options)
+    return NewEpisodes(tuple(episodes), pool.features, pool.fps, suite.environment)
 
 
 def _downloaded(repo_id: str, revision: str) -> Path:

@@ -11,7 +11,13 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 func=seed_mix,
-                inputs=["params:suite", "params:demonstrations", "params:loop.run_seed", "constitution"],
+                inputs=[
+                    "params:suite",
+                    "params:demonstrations",
+                    "params:evaluation",
+                    "params:loop.run_seed",
+                    "constitution",
+                ],
                 outputs="mix",
                 name="seed_mix",
             ),

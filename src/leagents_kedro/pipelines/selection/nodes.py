@@ -4,7 +4,7 @@ from typing import Any
 
 from leagents_kedro.constitution import Constitution
 from leagents_kedro.episodes import selection as episodes
-from leagents_kedro.episodes.checks import check_fit
+from leagents_kedro.episodes.checks import check_dataset, check_fit
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import ParameterError
 from leagents_kedro.history import History
@@ -28,11 +28,6 @@ def propose_plan(
     """Decide from the past alone which rung is trained, and from which weights."""
     history = History.of(ledger)
     rung, initial, reason = _next_step(history.cycles, blessed, gating.lineage)
-    if rung >= len(training.ladder):
-        raise ParameterError(
-            f"training.ladder has {len(training.ladder)} rungs, but the loop is on rung {rung} (counted from 0): "
-            "append a rung, or restore those that were taken away"
-        )
     for candidate in training.ladder:
         policy_config(candidate, training.device)
     return Plan(
@@ -40,7 +35,7 @@ def propose_plan(
         run=history.next_run,
         rung=rung,
         initial=initial,
-        training_steps=training.ladder[rung].steps,
+        training_steps=training.rung(rung).steps,
         reason=reason,
     )
 
@@ -63,7 +58,7 @@ def review_plan(
     collected = demonstrations.growth_per_task * demonstrations.failing_factor * demonstrations.max_attempts_factor
     collects = demonstrations.source == "experts"
     episodes = (gating.max_pairs, tasks * harvest.attempts_per_task, tasks * collected * collects)
-    jobs = [training_job(training.ladder[proposal.rung], training), simulation_job(suite, max(episodes))]
+    jobs = [training_job(training.rung(proposal.rung), training), simulation_job(suite, max(episodes))]
     review(constitution, jobs)
     return proposal
 
@@ -74,17 +69,18 @@ def select_episodes(mix: Shards, suite: SuiteParams, selection: SelectionParams)
     Raises:
         ParameterError: Two tasks of the suite have the same sentence.
         CoverageError: Tasks of the suite have no episode in the mix.
-        DatasetError: Features or fps of the mix are not those of the environment.
+        DatasetError: The mix is damaged, or its features or fps are not those of the environment.
     """
     tasks = resolve_suite(suite.environment, suite.tasks)
-    with EnvironmentPool(suite.environment, suite.options) as pool:
-        check_fit(mix, pool.features, pool.fps)
     sentences = [task.sentence for task in tasks]
     if shared := sorted({sentence for sentence in sentences if sentences.count(sentence) > 1}):
         raise ParameterError(
             f"suite.tasks: several tasks have the sentence {', '.join(map(repr, shared))}, which is all that tells "
             "their episodes apart in a LeRobotDataset; keep one of them"
         )
+    check_dataset(mix.root)
+    with EnvironmentPool(suite.environment, suite.options) as pool:
+        check_fit(mix, pool.features, pool.fps)
     everything = episodes.select_episodes(mix.index, mix.tasks, sentences, selection.per_task)
     counts = [len(indices) for indices in everything.values()]
     most = min(int(min(counts) * selection.max_imbalance), max(counts))

@@ -1,0 +1,140 @@
+"""Evaluation: rollouts beside environment stepping alone, LeRobot's own evaluation, and two processes beside one."""
+
+import io
+import tempfile
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from benchmarks.table import Row, alternated
+from leagents_kedro.episodes.shards import Shards
+from leagents_kedro.episodes.writing import write_episodes
+from leagents_kedro.pipelines.training.params import TrainingParams
+from leagents_kedro.policies.actor import Actor
+from leagents_kedro.policies.training import train
+from leagents_kedro.simulation.experts import collect_demonstrations, demonstrate
+from leagents_kedro.simulation.pool import EnvironmentPool
+from leagents_kedro.simulation.rollouts import Job, begin_episode, roll_out
+from leagents_kedro.simulation.simulator import Simulator
+from leagents_kedro.simulation.station import PolicyFile
+
+ENVIRONMENT, OPTIONS = "metaworld_state", {"episode_length": 200}
+EASY, CONTACT_RICH = ("reach-v3",), ("push-v3", "door-open-v3", "peg-insert-side-v3")
+SLOTS = 8
+LEROBOT_ENVIRONMENTS = 10
+
+
+@dataclass(frozen=True)
+class _Bench:
+    checkpoint: Path
+    actor: Actor
+    pool: EnvironmentPool
+    episodes: int
+    repeats: int
+
+    def jobs(self, task: str) -> list[Job]:
+        return [Job(task, seed) for seed in range(self.episodes)]
+
+
+def rows(quick: bool) -> list[Row]:
+    """Measure with a small ACT that has seen a few demonstrations of each task, so that it succeeds and fails."""
+    tasks = [*EASY, *CONTACT_RICH[: 1 if quick else None]]
+    with tempfile.TemporaryDirectory() as folder, EnvironmentPool(ENVIRONMENT, OPTIONS) as pool:
+        checkpoint = _trained(Path(folder), tasks, pool, steps=100 if quick else 600)
+        bench = _Bench(checkpoint, Actor.load(checkpoint), pool, 2 * SLOTS if quick else 25, 2 if quick else 5)
+        return [
+            *(_stepping_row(bench, task, 1.5 if task in EASY else 1.1) for task in tasks),
+            *(_lerobot_row(bench, task) for task in (EASY[0], CONTACT_RICH[0])),
+            _processes_row(bench, tasks),
+        ]
+
+
+def _stepping_row(bench: _Bench, task: str, limit: float) -> Row:
+    """Compare with the same resets and actions in one environment."""
+    jobs = bench.jobs(task)
+    kept = roll_out(bench.actor, jobs, bench.pool, slots=SLOTS, keep_episodes=True)
+    actions = [episode.columns["action"] for _, episode in kept if episode]
+    env = bench.pool.acquire(task)
+
+    def stepping() -> None:
+        for job, applied in zip(jobs, actions, strict=True):
+            begin_episode(env, job.seed)
+            for action in applied:
+                env.step(action)
+
+    ours, alone = alternated([lambda: roll_out(bench.actor, jobs, bench.pool, slots=SLOTS), stepping], bench.repeats)
+    bench.pool.release(task, env)
+    measured = f"{task}, {len(jobs)} episodes: stepping alone"
+    return Row("evaluation", measured, _s(ours), _s(alone), ours / alone, "<=", limit)
+
+
+def _lerobot_row(bench: _Bench, task: str) -> Row:
+    """Compare with ``eval_policy``, which is given its environments, policy, and processors ready-made."""
+    import torch
+    from lerobot.configs import PreTrainedConfig
+    from lerobot.envs.factory import make_env, make_env_pre_post_processors
+    from lerobot.policies.factory import make_policy, make_pre_post_processors
+    from lerobot.scripts.lerobot_eval import eval_policy
+
+    folder = bench.checkpoint / "pretrained_model"
+    config, policy_config = bench.pool.config(task), PreTrainedConfig.from_pretrained(folder)
+    policy_config.pretrained_path, policy_config.device = folder, "cpu"
+    ((env,),) = (vectors.values() for vectors in make_env(config, n_envs=LEROBOT_ENVIRONMENTS).values())
+    with redirect_stdout(None):
+        policy = make_policy(policy_config, env_cfg=config).eval()
+    processors = (
+        *make_env_pre_post_processors(config, policy_config),
+        *make_pre_post_processors(policy_config, str(folder)),
+    )
+    successes: list[list[bool]] = [[], []]
+
+    def ours() -> None:
+        rolled = roll_out(bench.actor, bench.jobs(task), bench.pool, slots=SLOTS)
+        successes[0] = [outcome.success for outcome, _ in rolled]
+
+    def theirs() -> None:
+        with torch.no_grad(), redirect_stderr(io.StringIO()):
+            info = eval_policy(env, policy, *processors, n_episodes=bench.episodes, start_seed=0)
+        successes[1] = [episode["success"] for episode in info["per_episode"]]
+
+    mine, seconds = alternated([ours, theirs], 2)
+    env.close()
+    equal = sum(one == other for one, other in zip(*successes, strict=True))
+    measured = f"{task}, {bench.episodes} episodes, {equal} with equal success: LeRobot's eval_policy"
+    return Row("evaluation", measured, _s(mine), _s(seconds), seconds / mine, ">=")
+
+
+def _processes_row(bench: _Bench, tasks: Sequence[str]) -> Row:
+    """Compare two processes with this one, once both have their environments."""
+    jobs = [Job(task, seed) for seed in range(bench.episodes) for task in tasks]
+    policy = PolicyFile(bench.checkpoint, "benchmark", "cpu", 1)
+    one, two = (Simulator(ENVIRONMENT, OPTIONS, processes, None) for processes in (1, 2))
+    assert two.roll_out(policy, jobs, slots=SLOTS) == one.roll_out(policy, jobs, slots=SLOTS)
+    ways = [lambda: two.roll_out(policy, jobs, slots=SLOTS), lambda: one.roll_out(policy, jobs, slots=SLOTS)]
+    ours, other = alternated(ways, bench.repeats)
+    measured = f"{len(tasks)} tasks, {len(jobs)} episodes, 2 processes: one"
+    return Row("evaluation", measured, _s(ours), _s(other), other / ours, ">=")
+
+
+def _trained(folder: Path, tasks: Sequence[str], pool: EnvironmentPool, steps: int) -> Path:
+    parameters = yaml.safe_load((Path(__file__).parents[1] / "conf/base/parameters_training.yml").read_text())
+    training = TrainingParams(**parameters["training"]).model_copy(update={"device": "cpu"})
+    episodes = collect_demonstrations(
+        dict.fromkeys(tasks, 3),
+        lambda jobs: [demonstrate(job, pool, 0.1) for job in jobs],
+        seed_names=("benchmark",),
+        max_attempts_factor=4,
+    )
+    write_episodes(folder / "mix", episodes, pool.features, pool.fps, ENVIRONMENT)
+    rung = training.ladder[0].model_copy(update={"steps": steps})
+    chosen = range(len(episodes))
+    return train(
+        Shards(folder / "mix"), chosen, rung, training, None, folder / "run", folder / "frames", lambda *_: None
+    )
+
+
+def _s(seconds: float) -> str:
+    return f"{seconds:.2f} s"

@@ -1,0 +1,116 @@
+"""What the process itself costs: its start, a cycle's overhead over its nodes, and memory from cycle to cycle."""
+
+import json
+import statistics
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil  # type: ignore[import-untyped]
+
+from benchmarks.loop import (
+    BenchmarkError,
+    call,
+    closed_rows,
+    copy_project,
+    run_pipeline,
+    seconds_between_cycles,
+)
+from benchmarks.table import Row, alternated
+
+START_LIMIT_S = 3.0
+OVERHEAD_LIMIT_S = 0.1
+GROWTH_LIMIT_MB = 5.0
+_WARM_UP_CYCLES = 5
+_TINY = {
+    "suite": {"tasks": ["reach-v3", "drawer-close-v3"], "options": {"episode_length": 90}},
+    "demonstrations": {"initial_per_task": 2, "growth_per_task": 1, "failing_factor": 1},
+    "training": {
+        "ladder": [
+            {
+                "policy_type": "act",
+                "steps": 10,
+                "pretrained_path": None,
+                "pretrained_revision": None,
+                "options": {
+                    "chunk_size": 10,
+                    "n_action_steps": 10,
+                    "dim_model": 32,
+                    "n_heads": 2,
+                    "dim_feedforward": 64,
+                    "n_encoder_layers": 1,
+                    "n_vae_encoder_layers": 1,
+                    "latent_dim": 4,
+                },
+            }
+        ]
+    },
+    "gating": {"max_pairs": 4, "look_every": 2, "floor": 0.0, "target": None, "plateau_cycles": 1000},
+    "harvest": {"attempts_per_task": 1},
+}
+
+
+def start(quick: bool) -> list[Row]:
+    """Time ``kedro registry list``, which must not load torch, beside the start of one LeRobot command."""
+    listing = [sys.executable, "-m", "kedro", "registry", "list"]
+    lerobot = [str(Path(sys.executable).with_name("lerobot-train")), "--help"]
+    traced = call([listing[0], "-X", "importtime", *listing[1:]])
+    if any(line.rpartition("|")[2].strip() == "torch" for line in traced.splitlines()):
+        raise BenchmarkError("kedro registry list loads torch")
+    ours, theirs = alternated([lambda: call(listing), lambda: call(lerobot)], repeats=2 if quick else 5)
+    step, measured = "process start", "kedro registry list, without torch"
+    return [
+        Row(step, f"{measured} / limit", f"{ours:.2f} s", f"{START_LIMIT_S:.0f} s", ours / START_LIMIT_S, "<=", 1.0),
+        Row(step, f"{measured} / lerobot-train --help", f"{ours:.2f} s", f"{theirs:.2f} s", ours / theirs),
+    ]
+
+
+def loop(quick: bool) -> list[Row]:
+    """Time what a cycle costs beside its nodes, and weigh the process after each, in a real loop of tiny cycles."""
+    cycles = 12 if quick else 20
+    resident: list[float] = []
+
+    def weigh(pid: int, row: dict[str, Any]) -> None:
+        if row["event"] == "closed" and psutil.pid_exists(pid):
+            resident.append(psutil.Process(pid).memory_info().rss / 1e6)
+
+    with tempfile.TemporaryDirectory() as folder:
+        project = copy_project(Path(folder, "tiny"), _TINY | {"loop": {"max_cycles": cycles}})
+        run_pipeline(project, "cycle", weigh)
+        overheads = _overheads(project)
+    growth = float(np.polyfit(range(len(resident) - _WARM_UP_CYCLES), resident[_WARM_UP_CYCLES:], 1)[0])
+    overhead = statistics.median(overheads)
+    return [
+        Row(
+            "cycle overhead",
+            f"whole cycle less its node functions, median of {len(overheads)} cycles / limit",
+            f"{overhead * 1000:.0f} ms",
+            f"{OVERHEAD_LIMIT_S * 1000:.0f} ms",
+            overhead / OVERHEAD_LIMIT_S,
+            "<=",
+            1.0,
+        ),
+        Row(
+            "memory",
+            f"growth of resident memory a cycle, cycles {_WARM_UP_CYCLES + 1} to {cycles} / limit",
+            f"{growth:.2f} MB",
+            f"{GROWTH_LIMIT_MB:.0f} MB",
+            growth / GROWTH_LIMIT_MB,
+            "<=",
+            1.0,
+        ),
+    ]
+
+
+def _overheads(project: Path) -> list[float]:
+    """Return the seconds of each cycle after the first that were not spent in functions of its nodes."""
+    inside: defaultdict[str, float] = defaultdict(float)
+    for line in (project / "data" / "events.jsonl").read_text().splitlines():
+        event = json.loads(line)
+        if event["event"] == "finished":
+            inside[event["run_id"]] += event["seconds"]
+    run_ids = [row["run_id"] for row in closed_rows(project)[1:]]
+    return [seconds - inside[run_id] for seconds, run_id in zip(seconds_between_cycles(project), run_ids, strict=True)]

@@ -1,0 +1,61 @@
+"""The sections of the benchmarks, measured one after another, each in a process of its own."""
+
+import importlib
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+from benchmarks.report import Report
+from benchmarks.table import Row
+from leagents_kedro.progress import progress_bar
+
+
+@dataclass(frozen=True)
+class Section:
+    """Where the rows of a section come from, and about how long they take."""
+
+    module: str
+    function: str
+    seconds: int
+    quick_seconds: int
+
+    def rows(self, quick: bool) -> list[Row]:
+        """Measure."""
+        measure: Callable[[bool], list[Row]] = getattr(importlib.import_module(self.module), self.function)
+        return measure(quick)
+
+
+SECTIONS = {
+    "loader": Section("benchmarks.training", "loader", 60, 15),
+    "step": Section("benchmarks.training", "step", 60, 20),
+    "evaluation": Section("benchmarks.evaluation", "rows", 90, 30),
+    "mix": Section("benchmarks.mix", "rows", 60, 15),
+    "start": Section("benchmarks.process", "start", 60, 30),
+    "loop": Section("benchmarks.process", "loop", 60, 40),
+    "cycle": Section("benchmarks.cycle", "rows", 1600, 120),
+}
+
+
+def measure(names: Iterable[str], quick: bool) -> Report:
+    """Measure sections one after another, each in a process of its own, so that none warms or fills that of the next.
+
+    A section that fails does not stop the others.
+    """
+    report = Report(quick, {}, {})
+    expected = {name: SECTIONS[name].quick_seconds if quick else SECTIONS[name].seconds for name in names}
+    done = 0
+    with progress_bar("benchmarks", sum(expected.values()), "s") as show:
+        for name, seconds in expected.items():
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+                future = process.submit(SECTIONS[name].rows, quick)
+                started = time.monotonic()
+                while wait([future], timeout=1).not_done:
+                    show(done + min(seconds, int(time.monotonic() - started)), name)
+            done += seconds
+            if error := future.exception():
+                report.failures[name] = f"{type(error).__name__}: {error}"
+            else:
+                report.sections[name] = future.result()
+    return report

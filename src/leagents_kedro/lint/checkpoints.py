@@ -1,0 +1,208 @@
+"""The lint of a LeRobot checkpoint folder. A new check is a function that yields findings, in `_FORM` or `_CONTENT`."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leagents_kedro.datasets.checkpoint import missing_files
+from leagents_kedro.errors import CheckpointError
+from leagents_kedro.lint.datasets import statistics_of
+from leagents_kedro.lint.findings import Check, Finding, error, run_checks, warning
+from leagents_kedro.lint.needs import Needs
+from leagents_kedro.policies.checkpoints import checkpoint_digest
+from leagents_kedro.spelling import no_such
+from leagents_kedro.untrusted import check_checkpoint
+
+_NORMALIZERS = ("normalizer_processor", "unnormalizer_processor")
+_STATISTICS = {
+    "MEAN_STD": ("mean", "std"),
+    "MIN_MAX": ("min", "max"),
+    "QUANTILES": ("q01", "q99"),
+    "QUANTILE10": ("q10", "q90"),
+}
+_SHIFT = 1.0  # standard deviations of the mix
+_SCALE = 2.0
+_RESTORE = "restore it from a copy"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A checkpoint under the lint: the folder with ``config.json``, and what it is held against."""
+
+    folder: Path
+    needs: Needs | None
+    mix: Path | None
+    digest: str | None
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """LeRobot's configuration of the policy."""
+        return json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+
+    @property
+    def features(self) -> dict[str, dict[str, Any]]:
+        """What the policy sees and gives, with type and shape."""
+        return {**(self.config.get("input_features") or {}), **(self.config.get("output_features") or {})}
+
+
+def lint_checkpoint(
+    folder: Path,
+    needs: Needs | None = None,
+    mix: Path | None = None,
+    digest: str | None = None,
+    *,
+    content: bool = True,
+) -> list[Finding]:
+    """Return what is wrong with the checkpoint in ``folder``.
+
+    Args:
+        folder: It holds the policy's ``config.json``, or ``pretrained_model/`` with it.
+        needs: What the loop needs; without it the checkpoint is looked at for itself.
+        mix: Folder of the dataset that training goes on with.
+        digest: What was recorded of it, as loading a version of the loop compares by itself.
+        content: Whether to read every weight, too.
+    """
+    inner = folder / "pretrained_model"
+    subject = Subject(inner if inner.is_dir() else folder, needs, mix, digest)
+    return run_checks((*_FORM, *_CONTENT) if content else _FORM, subject, subject.folder)
+
+
+def changed(folder: Path, digest: str, found: str) -> Finding:
+    """Return the finding that a ``pretrained_model`` folder is not what was recorded."""
+    return error(folder, f"a file changed: the recorded digest is {digest[:12]}, it is {found[:12]} now", _RESTORE)
+
+
+def _has_its_files(subject: Subject) -> Iterator[Finding]:
+    if missing := missing_files(subject.folder):
+        what = f"should be a `pretrained_model` folder as lerobot-train writes it, lacks {', '.join(missing)}"
+        yield error(subject.folder, what, "give the folder checkpoints/<step>/pretrained_model, or copy it completely")
+
+
+def _has_readable_json(subject: Subject) -> Iterator[Finding]:
+    for file in sorted(subject.folder.glob("*.json")):
+        try:
+            json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as fault:
+            yield error(file, f"should be JSON, is damaged: {fault}", _RESTORE)
+
+
+def _runs_no_code(subject: Subject) -> Iterator[Finding]:
+    try:
+        check_checkpoint(subject.folder)
+    except CheckpointError as fault:
+        yield error(subject.folder, str(fault), "do not use it unless you trust who made it; convert it by hand then")
+
+
+def _has_its_digest(subject: Subject) -> Iterator[Finding]:
+    if subject.digest and (found := checkpoint_digest(subject.folder)) != subject.digest:
+        yield changed(subject.folder, subject.digest, found)
+
+
+def _has_a_known_policy(subject: Subject) -> Iterator[Finding]:
+    import draccus
+    import lerobot.policies  # noqa: F401  (registers the policy types)
+    from lerobot.configs import PreTrainedConfig
+
+    file, kind = subject.folder / "config.json", str(subject.config.get("type"))
+    known = PreTrainedConfig.get_known_choices()
+    if kind not in known:
+        yield error(file, no_such("policy type", kind, known).rstrip("."), "update LeRobot, or correct `type`")
+        return
+    try:
+        draccus.decode(PreTrainedConfig, subject.config)
+    except (draccus.ParsingError, TypeError, ValueError) as fault:
+        what = f"should be the configuration of '{kind}' in this LeRobot: {fault}"
+        yield error(file, what, "write it with the LeRobot that is installed, or take the unknown fields away")
+
+
+def _fits_the_environment(subject: Subject) -> Iterator[Finding]:
+    if subject.needs is None:
+        return
+    fix = "train from scratch on the mix, or change suite.environment or suite.options back"
+    for key, feature in subject.features.items():
+        shape, given = tuple(feature["shape"]), subject.needs.features.get(key)
+        if given is None:
+            what = f"the policy needs '{key}', which the environment does not give"
+            yield error(subject.folder, f"{what}; it gives {', '.join(subject.needs.features)}", fix)
+        elif given["dtype"] != "video" and shape != tuple(given["shape"]):
+            what = f"'{key}' should have the environment's shape {tuple(given['shape'])}, has {shape}"
+            yield error(subject.folder, what, fix)
+
+
+def _normalizes_like_the_mix(subject: Subject) -> Iterator[Finding]:
+    """Without statistics LeRobot leaves a feature as it is, and says nothing."""
+    mix = statistics_of(subject.mix) if subject.mix else {}
+    drifted: dict[str, None] = {}
+    for step in (step for file in ("preprocessor", "postprocessor") for step in _steps(subject.folder, file)):
+        if step.get("registry_name") not in _NORMALIZERS:
+            continue
+        found = _statistics(subject.folder, step)
+        where = subject.folder / (step.get("state_file") or "policy_preprocessor.json")
+        for key, feature in step["config"]["features"].items():
+            names = _STATISTICS.get(step["config"]["norm_map"].get(feature["type"], "IDENTITY"), ())
+            values = [found[f"{key}.{name}"] for name in names if f"{key}.{name}" in found]
+            if len(values) < len(names):
+                what = f"should normalize '{key}' by {' and '.join(names)}, has none: it goes to the policy as it is"
+                yield error(where, what, "train from scratch on a dataset with statistics")
+            elif not all(np.isfinite(value).all() for value in values):
+                yield error(where, f"statistics of '{key}' should be finite, are not", _RESTORE)
+            elif (
+                names == ("mean", "std")
+                and feature["type"] != "VISUAL"
+                and _drifted(values[0], values[1], mix.get(key, {}))
+            ):
+                drifted[key] = None
+    if drifted:
+        what = f"normalizes {', '.join(map(repr, drifted))} otherwise than the mix now would"
+        fix = "none, if it was trained on other data; else training.normalization: refresh"
+        yield warning(subject.folder, what, fix)
+
+
+def _has_finite_weights(subject: Subject) -> Iterator[Finding]:
+    from safetensors import SafetensorError, safe_open
+
+    for file in sorted(subject.folder.glob("*.safetensors")):
+        try:
+            with safe_open(file, framework="pt") as tensors:
+                broken = [name for name in tensors.keys() if not tensors.get_tensor(name).isfinite().all()]  # noqa: SIM118
+        except SafetensorError as fault:
+            yield error(file, f"should be safetensors, is damaged: {fault}", _RESTORE)
+            continue
+        if broken and not file.name.startswith("policy_"):
+            what = f"weights should be finite, {len(broken)} tensors are not, first {broken[0]}"
+            yield error(file, what, "train again, with a lower learning rate")
+
+
+_FORM: tuple[tuple[Check[Subject], ...], ...] = (
+    (_has_readable_json,),
+    (_has_its_files,),
+    (_runs_no_code, _has_its_digest),
+    (_has_a_known_policy,),
+    (_fits_the_environment,),
+)
+_CONTENT: tuple[tuple[Check[Subject], ...], ...] = ((_has_finite_weights,), (_normalizes_like_the_mix,))
+
+
+def _steps(folder: Path, name: str) -> list[dict[str, Any]]:
+    return json.loads((folder / f"policy_{name}.json").read_text(encoding="utf-8"))["steps"]
+
+
+def _statistics(folder: Path, step: dict[str, Any]) -> dict[str, np.ndarray]:
+    from safetensors.numpy import load_file
+
+    return load_file(folder / step["state_file"]) if step.get("state_file") else {}
+
+
+def _drifted(mean: np.ndarray, std: np.ndarray, mix: dict[str, np.ndarray]) -> bool:
+    """Whether a dimension that varies in the mix is shifted or scaled by more than training would settle by itself."""
+    if "mean" not in mix or mix["mean"].size != mean.size:
+        return False
+    varies = mix["std"] > 1e-6
+    shifted = np.abs(mean.ravel() - mix["mean"]) > _SHIFT * mix["std"]
+    scaled = np.maximum(std.ravel(), mix["std"]) > _SCALE * np.minimum(std.ravel(), mix["std"])
+    return bool((varies & (shifted | scaled)).any())

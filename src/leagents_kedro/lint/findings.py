@@ -1,0 +1,94 @@
+"""What checks find: how bad it is, where, what, and the likely fix."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import TypeAdapter
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from leagents_kedro.errors import LeAgentsError
+from leagents_kedro.records import Record
+
+logger = logging.getLogger(__name__)
+
+type Check[Subject] = Callable[[Subject], Iterator[Finding]]
+
+
+class Finding(Record):
+    """A fault: with an ``error`` the loop does not start, a ``warning`` lets it go on."""
+
+    severity: Literal["error", "warning"]
+    where: str
+    what: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}. Fix: {self.fix}"
+
+
+def error(where: Path | str, what: str, fix: str) -> Finding:
+    """Return a finding that stops the loop."""
+    return Finding(severity="error", where=str(where), what=what, fix=fix)
+
+
+def warning(where: Path | str, what: str, fix: str) -> Finding:
+    """Return a finding that a person should know of."""
+    return Finding(severity="warning", where=str(where), what=what, fix=fix)
+
+
+def has_errors(findings: Iterable[Finding]) -> bool:
+    """Whether any finding stops the loop."""
+    return any(finding.severity == "error" for finding in findings)
+
+
+def run_checks[Subject](stages: Iterable[Iterable[Check[Subject]]], subject: Subject, where: Path) -> list[Finding]:
+    """Run ``stages`` of checks until one has an error: a stage relies on what those before it made sure of.
+
+    A check that a damaged file breaks in a way of its own becomes a finding too.
+    """
+    findings: list[Finding] = []
+    for stage in stages:
+        for check in stage:
+            try:
+                findings.extend(check(subject))
+            except Exception as fault:
+                findings.append(error(where, f"cannot be read: {fault}", "restore it from a copy, or write it anew"))
+        if has_errors(findings):
+            break
+    return findings
+
+
+def stop_at_errors(findings: Sequence[Finding], kind: type[LeAgentsError]) -> None:
+    """Log the warnings, and stop at errors.
+
+    Raises:
+        LeAgentsError: Of this ``kind``; the message names all errors, a line each.
+    """
+    for finding in findings:
+        if finding.severity == "warning":
+            logger.warning("%s", finding)
+    if has_errors(findings):
+        raise kind("\n".join(str(finding) for finding in findings if finding.severity == "error"))
+
+
+def as_json(findings: Sequence[Finding]) -> str:
+    """Return a JSON list of objects with the fields of `Finding`."""
+    return TypeAdapter(Sequence[Finding]).dump_json(findings, indent=2).decode()
+
+
+def render(findings: Sequence[Finding]) -> Table:
+    """Return a table with a row a finding."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("severity", "finding", "fix"):
+        table.add_column(title, overflow="fold")
+    for finding in findings:
+        table.add_row(finding.severity, Text(f"{_short(finding.where)}: {finding.what}"), Text(finding.fix))
+    return table
+
+
+def _short(where: str) -> str:
+    return str(Path(where).relative_to(Path.cwd())) if Path(where).is_relative_to(Path.cwd()) else where

@@ -1,0 +1,155 @@
+"""The lint of the loop: its ledger, the versions that the ledger names, and what the next cycle starts from."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+from kedro.io import CatalogProtocol, DataCatalog, Version
+
+from leagents_kedro.datasets.checkpoint import CheckpointDataset
+from leagents_kedro.datasets.published import PublishedDataset
+from leagents_kedro.episodes.shards import Shards
+from leagents_kedro.errors import LeAgentsError
+from leagents_kedro.history import Cycle, History
+from leagents_kedro.lint.checkpoints import changed, lint_checkpoint
+from leagents_kedro.lint.datasets import lint_dataset
+from leagents_kedro.lint.findings import Finding, error, warning
+from leagents_kedro.lint.needs import Needs
+from leagents_kedro.policies.checkpoints import checkpoint_digest
+from leagents_kedro.records import Checkpoint
+from leagents_kedro.versions import NO_VERSION
+
+_RESTORE = "restore the version from a copy"
+
+
+def lint_loop(catalog: CatalogProtocol) -> list[Finding]:
+    """Return what is wrong with the past of the loop, and with its latest mix, candidate, and blessed checkpoint.
+
+    Args:
+        catalog: Latest versions, and the parameters; what it lacks is not looked at.
+
+    Raises:
+        ParameterError: The suite is unknown.
+    """
+    return list(dict.fromkeys([*_past(catalog), *_present(catalog, needs_of(catalog))]))
+
+
+def needs_of(catalog: CatalogProtocol) -> Needs | None:
+    """Return the needs of the suite of the parameters; None where they have none.
+
+    Raises:
+        ParameterError: The suite is unknown.
+    """
+    return Needs.of(catalog.load("params:suite")) if "params:suite" in catalog else None
+
+
+def lint_folder(folder: Path, needs: Needs | None) -> list[Finding]:
+    """Return what is wrong with a folder that holds a dataset or a checkpoint, told apart by what is in it."""
+    if (folder / "EMPTY").exists():  # a version that says: nothing yet
+        return []
+    if any((folder / name).exists() for name in ("config.json", "pretrained_model", "model.safetensors")):
+        return lint_checkpoint(folder, needs, digest=_recorded_digest(folder))
+    if any((folder / name).exists() for name in ("meta", "data")):
+        return lint_dataset(folder, needs)
+    what = "should be a LeRobotDataset (meta/info.json) or a checkpoint (config.json, or pretrained_model/ with it)"
+    return [error(folder, f"{what}, is neither" if folder.is_dir() else f"{what}, is no folder", "correct the path")]
+
+
+def _past(catalog: CatalogProtocol) -> Iterator[Finding]:
+    try:
+        history = History.of(catalog["ledger"].load())
+    except LeAgentsError as fault:
+        yield error("ledger", str(fault), "restore it from a copy, or remove the row that is named and all below it")
+        return
+    cycles = [cycle for run in history.runs for cycle in run.cycles]
+    digests: dict[tuple[int, ...], str] = {}
+    blessed: str | None = None
+    for cycle in cycles:
+        yield from _versions(cycle, catalog)
+        if cycle.closed:
+            candidate = cycle.closed.record.candidate_digest
+            blessed = candidate if cycle.closed.record.decision.verdict == "promote" else blessed
+            for name, digest in (("candidate", candidate), ("next_blessed", blessed)):
+                yield from _checkpoint(name, cycle.opened.run_id, digest, catalog, digests)
+
+
+def _versions(cycle: Cycle, catalog: CatalogProtocol) -> Iterator[Finding]:
+    """What the open cycle reads is there; what a version holds can be read, and says what the ledger says."""
+    record = cycle.closed.record if cycle.closed else None
+    told = {"cycle_record": record, "plan": record.plan, "decision": record.decision} if record else {}
+    gone = []
+    for name, version in cycle.opened.pins.items():
+        dataset = _version(catalog, name, version)
+        if dataset is None:
+            continue
+        if not dataset.exists():
+            if cycle.end is None and version not in {NO_VERSION, cycle.opened.run_id}:
+                what = f"version {version}, from which cycle {cycle.opened.cycle} was opened, is not there"
+                yield error(
+                    name, what, f"{_RESTORE}, or give the cycle up: kedro loop abandon {cycle.opened.cycle} --by NAME"
+                )
+            elif cycle.closed and version == cycle.opened.run_id and not dataset.retired(version):
+                gone.append(name)
+            continue
+        if isinstance(dataset, CheckpointDataset):  # the digest tells more, and is computed once for files in common
+            continue
+        where = Path(dataset._get_load_path())
+        try:
+            content = dataset.load()
+        except Exception as fault:
+            yield error(where, f"cannot be read: {fault}", _RESTORE)
+            continue
+        if name in told and content != told[name]:
+            what = f"the ledger tells something else of cycle {cycle.opened.cycle}: one of both was edited or damaged"
+            yield error(where, what, _RESTORE)
+    if gone:
+        what = f"{', '.join(gone)} of cycle {cycle.opened.cycle} ({cycle.opened.run_id}) were deleted by hand"
+        yield warning("data", what, "none needed, unless that cycle is to be replayed or compared")
+
+
+def _checkpoint(
+    name: str, version: str, digest: str | None, catalog: CatalogProtocol, digests: dict[tuple[int, ...], str]
+) -> Iterator[Finding]:
+    """The checkpoint is the one that the ledger recorded; files that versions share are read once."""
+    dataset = _version(catalog, name, version)
+    folder = Path(dataset._get_load_path(), "pretrained_model") if dataset else None
+    if digest is None or folder is None or not folder.is_dir():
+        return
+    files = tuple(sorted(file.stat().st_ino for file in folder.rglob("*") if file.is_file()))
+    if files not in digests:
+        digests[files] = checkpoint_digest(folder)
+    if (found := digests[files]) != digest:
+        yield changed(folder, digest, found)
+
+
+def _present(catalog: CatalogProtocol, needs: Needs | None) -> Iterator[Finding]:
+    mix: Path | None = None
+    for name in ("mix", "blessed", "candidate"):
+        if name not in catalog or not catalog[name].exists():
+            continue
+        try:
+            latest = catalog.load(name)
+        except Exception as fault:
+            yield error(name, f"the latest version cannot be read: {fault}", _RESTORE)
+            continue
+        if isinstance(latest, Shards):
+            mix = latest.root
+            yield from lint_dataset(mix, needs)
+        if isinstance(latest, Checkpoint):
+            yield from lint_checkpoint(latest.path, needs, mix)
+
+
+def _recorded_digest(folder: Path) -> str | None:
+    """Return what a version of the loop says of itself; None where the folder is none, or does not say."""
+    try:
+        return str(json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))["digest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _version(catalog: CatalogProtocol, name: str, version: str) -> PublishedDataset | None:
+    if name not in catalog:
+        return None
+    dataset = cast(DataCatalog, catalog).get(name, version=Version(version, None))
+    return dataset if isinstance(dataset, PublishedDataset) else None

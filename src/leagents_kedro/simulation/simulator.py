@@ -1,0 +1,73 @@
+"""Where the episodes of a suite are run: in worker processes, or in this one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from leagents_kedro.errors import ParameterError
+from leagents_kedro.simulation import workers
+from leagents_kedro.simulation.rollouts import Job
+from leagents_kedro.simulation.station import ExpertRequest, PolicyFile, PolicyRequest, Progress, Rollout, Station
+
+_station = Station()  # of this process
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """The environments of a suite; neither ``workers`` nor ``episode_timeout_s`` change what comes of an episode.
+
+    ``workers`` processes share the work, ``auto`` as many as there are cores to use. One runs here unless there is an
+    ``episode_timeout_s``: what hangs can be ended only with its process. `workers` says how faults are met.
+    """
+
+    environment: str
+    options: dict[str, Any]
+    workers: int | Literal["auto"]
+    episode_timeout_s: float | None
+
+    def roll_out(
+        self,
+        policy: PolicyFile,
+        jobs: Sequence[Job],
+        *,
+        slots: int,
+        keep_episodes: bool = False,
+        progress: Progress | None = None,
+    ) -> list[Rollout]:
+        """Return what came of each job, in their order, with its episode if it succeeded and ``keep_episodes``.
+
+        An accelerator is used by one process. ``progress`` is told the number of episodes done, and of successes.
+
+        Raises:
+            CheckpointError: ``policy`` is no LeRobot checkpoint.
+            SimulationError: The policy or an environment failed, hung, or broke its contract; names the episode.
+        """
+        request = PolicyRequest(self.environment, self.options, tuple(jobs), policy, slots, keep_episodes)
+        return self._run(request, self._processes if policy.device == "cpu" else 1, progress)
+
+    def demonstrate(
+        self, jobs: Sequence[Job], *, action_noise: float, progress: Progress | None = None
+    ) -> list[Rollout]:
+        """Return what came of an expert's attempt at each job, with its episode if it succeeded.
+
+        Raises:
+            ParameterError: The environment has no experts.
+            SimulationError: An environment failed or hung; names the episode.
+        """
+        if self.environment != "metaworld_state":
+            raise ParameterError(
+                f"environment {self.environment!r} has no scripted experts; only metaworld_state has: import "
+                "demonstrations"
+            )
+        return self._run(
+            ExpertRequest(self.environment, self.options, tuple(jobs), action_noise), self._processes, progress
+        )
+
+    @property
+    def _processes(self) -> int:
+        return workers.usable_cores() if self.workers == "auto" else self.workers
+
+    def _run(self, request: PolicyRequest | ExpertRequest, processes: int, progress: Progress | None) -> list[Rollout]:
+        if processes == 1 and self.episode_timeout_s is None:
+            return request.run(_station, progress)
+        return workers.distribute(request, processes, self.episode_timeout_s, progress)

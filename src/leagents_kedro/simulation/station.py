@@ -1,0 +1,105 @@
+"""What one process needs to run episodes, and what it can be asked to run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from leagents_kedro.episodes.shards import Episode
+from leagents_kedro.records import Outcome
+from leagents_kedro.simulation.experts import demonstrate
+from leagents_kedro.simulation.pool import EnvironmentPool
+from leagents_kedro.simulation.rollouts import Job, roll_out
+
+if TYPE_CHECKING:
+    from leagents_kedro.policies.actor import Actor
+
+type Rollout = tuple[Outcome, Episode | None]
+type Progress = Callable[[int, int], None]
+
+_KEPT_ACTORS = 2  # a candidate and a blessed checkpoint
+
+
+@dataclass(frozen=True)
+class PolicyFile:
+    """A checkpoint folder, which holds ``pretrained_model/``, and how to open it."""
+
+    folder: Path
+    digest: str
+    device: str
+    torch_threads: int
+
+
+class Station:
+    """Keeps the environments of one suite, and the policies that acted last, from request to request."""
+
+    def __init__(self) -> None:
+        self._pool: EnvironmentPool | None = None
+        self._actors: dict[tuple[str, str, int], Actor] = {}
+
+    def pool(self, environment: str, options: dict[str, Any]) -> EnvironmentPool:
+        """Return the environments of a suite; those of the suite before are closed."""
+        if self._pool is None or (self._pool.environment, self._pool.options) != (environment, options):
+            if self._pool:
+                self._pool.close()
+            self._pool = EnvironmentPool(environment, options)
+        return self._pool
+
+    def actor(self, policy: PolicyFile) -> "Actor":
+        """Return the opened policy; a folder of the same digest is not read again.
+
+        Raises:
+            CheckpointError: The folder is no LeRobot checkpoint.
+        """
+        from leagents_kedro.policies.actor import Actor
+
+        key = policy.digest, policy.device, policy.torch_threads
+        actor = self._actors.pop(key, None) or Actor.load(policy.folder, policy.device, policy.torch_threads)
+        self._actors[key] = actor
+        for oldest in list(self._actors)[:-_KEPT_ACTORS]:
+            del self._actors[oldest]
+        return actor
+
+
+@dataclass(frozen=True)
+class PolicyRequest:
+    """Rollouts of a policy, as `roll_out` runs them; of failures only the outcome is returned."""
+
+    environment: str
+    options: dict[str, Any]
+    jobs: tuple[Job, ...]
+    policy: PolicyFile
+    slots: int
+    keep_episodes: bool
+
+    def run(self, station: Station, progress: Progress | None = None) -> list[Rollout]:
+        """Return one rollout a job."""
+        rolled = roll_out(
+            station.actor(self.policy),
+            self.jobs,
+            station.pool(self.environment, self.options),
+            slots=self.slots,
+            keep_episodes=self.keep_episodes,
+            progress=progress,
+        )
+        return [(outcome, episode if outcome.success else None) for outcome, episode in rolled]
+
+
+@dataclass(frozen=True)
+class ExpertRequest:
+    """Demonstrations by experts; of failures only the outcome is returned."""
+
+    environment: str
+    options: dict[str, Any]
+    jobs: tuple[Job, ...]
+    action_noise: float
+
+    def run(self, station: Station, progress: Progress | None = None) -> list[Rollout]:
+        """Return one rollout a job."""
+        pool = station.pool(self.environment, self.options)
+        rolled: list[Rollout] = []
+        for job in self.jobs:
+            rolled.append(demonstrate(job, pool, self.action_noise))
+            if progress:
+                progress(len(rolled), sum(outcome.success for outcome, _ in rolled))
+        return rolled

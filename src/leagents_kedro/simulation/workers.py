@@ -1,0 +1,183 @@
+"""Worker processes that run episodes; started once, they serve every request until this process ends.
+
+They are forked from a server that has imported torch, LeRobot, and MetaWorld and run nothing of them. An error in a
+worker is raised here. The episodes that a worker crashed or hung on are tried once more, each by itself.
+"""
+
+import faulthandler
+import logging
+import os
+import signal
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from math import ceil
+from multiprocessing import forkserver, get_context, parent_process
+from multiprocessing.connection import Connection, wait
+
+from leagents_kedro.errors import LeAgentsError, SimulationError
+from leagents_kedro.simulation.station import ExpertRequest, PolicyRequest, Progress, Rollout, Station
+
+logger = logging.getLogger(__name__)
+
+_IMPORTS = [
+    "leagents_kedro.simulation.metaworld_state",
+    "leagents_kedro.simulation.station",
+    "lerobot.envs.factory",
+    "lerobot.policies.act.modeling_act",
+    "lerobot.policies.factory",
+    "kedro.framework.cli",  # which the main script imports, and every process that this one starts imports that
+]
+_LARGEST_PORTION = 16
+_context = get_context("forkserver")
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def warm_up() -> None:
+    """Start the server that workers are forked from, if there is none; returns before its imports are done."""
+    _context.set_forkserver_preload(_IMPORTS)
+    forkserver.ensure_running()
+
+
+def distribute(
+    request: PolicyRequest | ExpertRequest, processes: int, episode_timeout_s: float | None, progress: Progress | None
+) -> list[Rollout]:
+    """Return one rollout a job of ``request``, in their order, run by as many ``processes``.
+
+    They are given portions of the jobs. A worker may take ``episode_timeout_s`` for each episode of its portion.
+
+    Raises:
+        LeAgentsError: What the request raised in a worker.
+        SimulationError: An episode crashed or hung its worker, also when it was tried again.
+    """
+    rollouts: dict[int, Rollout] = {}
+    waiting = deque(_portions(len(request.jobs), processes))
+    busy: dict[object, tuple[_Worker, range]] = {}
+    suspects: set[int] = set()
+    try:
+        while waiting or busy:
+            while waiting and len(busy) < processes:
+                worker, portion = _idle.pop() if _idle else _Worker(), waiting.popleft()
+                busy[worker.connection] = worker, portion
+                limit_s = episode_timeout_s and episode_timeout_s * len(portion)
+                worker.assign(replace(request, jobs=request.jobs[portion.start : portion.stop]), limit_s)
+            for connection in wait([worker.connection for worker, _ in busy.values()]):
+                worker, portion = busy.pop(connection)
+                answer = worker.answer()
+                if answer is None:
+                    _suspect(request, portion, suspects, worker.end())
+                    waiting.extendleft(range(position, position + 1) for position in reversed(portion))
+                    continue
+                _idle.append(worker)
+                if isinstance(answer, LeAgentsError):
+                    raise answer
+                rollouts.update(zip(portion, answer, strict=True))
+                if progress:
+                    progress(len(rollouts), sum(outcome.success for outcome, _ in rollouts.values()))
+    finally:
+        for worker, _ in busy.values():
+            worker.end()
+    return [rollouts[position] for position in range(len(request.jobs))]
+
+
+class _Worker:
+    """A process that answers one portion at a time: with its rollouts, or with what they raised."""
+
+    def __init__(self) -> None:
+        warm_up()
+        self.connection, theirs = _context.Pipe()
+        self._process = _context.Process(target=_serve, args=(theirs,), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def assign(self, portion: PolicyRequest | ExpertRequest, limit_s: float | None) -> None:
+        self._limit_s, self._started = limit_s, time.monotonic()
+        with suppress(OSError):  # where the process is gone, its answer is missing
+            self.connection.send((portion, limit_s))
+
+    def answer(self) -> list[Rollout] | LeAgentsError | None:
+        """Return the answer, or None where the process ended before it gave one."""
+        try:
+            return self.connection.recv()
+        except (EOFError, OSError):
+            return None
+
+    def end(self) -> str:
+        """End the process if it runs, and say how it ended."""
+        self.connection.close()
+        self._process.kill()
+        self._process.join()
+        if self._limit_s and time.monotonic() - self._started >= self._limit_s:
+            return f"took longer than {self._limit_s:g} s"
+        code = self._process.exitcode or 0
+        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
+
+
+_idle: list[_Worker] = []
+
+
+def _portions(jobs: int, processes: int) -> Iterator[range]:
+    """Yield consecutive positions of jobs, ever fewer at a time, so that all processes end together.
+
+    Guided self-scheduling: Polychronopoulos and Kuck, doi:10.1109/TC.1987.5009495.
+    """
+    start = 0
+    while start < jobs:
+        stop = start + min(ceil((jobs - start) / (2 * processes - 1)), _LARGEST_PORTION)
+        yield range(start, stop)
+        start = stop
+
+
+def _suspect(request: PolicyRequest | ExpertRequest, portion: range, suspects: set[int], end: str) -> None:
+    """Note that the process of ``portion`` ended before its answer.
+
+    Raises:
+        SimulationError: That happened to this episode when it was tried by itself.
+    """
+    job = request.jobs[portion.start]
+    if portion.start in suspects:
+        raise SimulationError(
+            f"task {job.task}, seed {job.seed}: the process that ran this episode {end}, and so did one before it; "
+            "does the environment or the policy crash or hang there? evaluation.episode_timeout_s is the limit"
+        )
+    logger.warning("A process that ran %d episodes %s; each of them is tried again", len(portion), end)
+    suspects.update(portion)
+
+
+def _serve(connection: Connection) -> None:
+    """Answer portions until the process that sends them is gone, however it ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; that one decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    faulthandler.enable()
+    station = Station()
+    with suppress(EOFError, ConnectionError):
+        while True:
+            portion, limit_s = connection.recv()
+            if limit_s:
+                faulthandler.dump_traceback_later(limit_s, exit=True)
+            connection.send(_answer(portion, station))
+            faulthandler.cancel_dump_traceback_later()
+
+
+def _answer(portion: PolicyRequest | ExpertRequest, station: Station) -> list[Rollout] | LeAgentsError:
+    try:
+        return portion.run(station)
+    except Exception as error:
+        named = error if isinstance(error, LeAgentsError) else SimulationError(f"a worker failed: {error!r}")
+        named.add_note(traceback.format_exc())
+        return named
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

@@ -1,0 +1,345 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from leagents_kedro.lint.datasets import lint_dataset
+from leagents_kedro.lint.needs import Needs
+
+type Damage = Callable[[Path], object]
+
+
+def info(**changes) -> Damage:
+    def damage(root: Path) -> None:
+        path = root / "meta" / "info.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    return damage
+
+
+def statistics(change: Callable[[dict], object]) -> Damage:
+    def damage(root: Path) -> None:
+        path = root / "meta" / "stats.json"
+        content = json.loads(path.read_text())
+        change(content)
+        path.write_text(json.dumps(content))
+
+    return damage
+
+
+def column(pattern: str, name: str, change: Callable[[list], object]) -> Damage:
+    """Change the values of a column in the one file that ``pattern`` finds."""
+
+    def damage(root: Path) -> None:
+        (file,) = root.glob(pattern)
+        table = pq.read_table(file)
+        values = table[name].to_pylist()
+        change(values)
+        field = table.schema.field(name)
+        pq.write_table(table.set_column(table.schema.names.index(name), field, pa.array(values, field.type)), file)
+
+    return damage
+
+
+def frames(name: str, change: Callable[[list], object]) -> Damage:
+    return column("data/*/*.parquet", name, change)
+
+
+def episodes(name: str, change: Callable[[list], object]) -> Damage:
+    return column("meta/episodes/*/*.parquet", name, change)
+
+
+def put(position: int, value: object) -> Callable[[list], None]:
+    return lambda values: values.__setitem__(position, value)
+
+
+def without(pattern: str) -> Damage:
+    return lambda root: [file.unlink() for file in root.glob(pattern)]
+
+
+def torn(pattern: str) -> Damage:
+    return lambda root: [file.write_bytes(file.read_bytes()[:-100]) for file in root.glob(pattern)]
+
+
+def flipped(pattern: str, offset: int) -> Damage:
+
+    def damage(root: Path) -> None:
+        (file,) = root.glob(pattern)
+        content = bytearray(file.read_bytes())
+        content[offset : offset + 8] = bytes(255 - byte for byte in content[offset : offset + 8])
+        file.write_bytes(content)
+
+    return damage
+
+
+def repeated(root: Path) -> None:
+    """Merge a dataset with itself, which LeRobot does without a word."""
+    from lerobot.datasets.aggregate import aggregate_datasets
+
+    source = root.rename(root.with_name("source"))
+    aggregate_datasets(["local/a"] * 2, "local/b", roots=[source] * 2, aggr_root=root)
+
+
+def misspelled(root: Path) -> None:
+    column("meta/tasks.parquet", "task", put(1, "Open the  door."))(root)
+    episodes("tasks", lambda values: [put(n, ["Open the  door."])(values) for n in (1, 3, 5)])(root)
+
+
+ERRORS = {
+    "no info": (without("meta/info.json"), "info.json", "should be the JSON", "copy the dataset again"),
+    "torn info": (lambda root: (root / "meta/info.json").write_text("{"), "info.json", "not readable", "copy"),
+    "poor info": (lambda root: (root / "meta/info.json").write_text("{}"), "lacks codebase_version", "copy"),
+    "older": (info(codebase_version="v2.1"), "should be v3.0, got v2.1", "convert_dataset_v21_to_v30 --repo-id=local/"),
+    "newer": (info(codebase_version="v4.0"), "should be v3.0, got v4.0", "update LeRobot"),
+    "astray": (info(data_path="../../{chunk_index}"), "data_path in meta/info.json should be", "trust who made it"),
+    "empty": (info(total_episodes=0), "at least one episode, has none", "record some"),
+    "no episodes": (without("meta/episodes/*/*"), "meta/episodes", "never finalized", "finalize()"),
+    "torn data": (torn("data/*/*"), "file-000.parquet", "should be a finished parquet file", "finalize()"),
+    "no tasks": (without("meta/tasks.parquet"), "meta/tasks.parquet", "finished parquet file", "copy the file"),
+    "frames lost": (info(total_frames=999), "data", "should have 999 rows", "has 195", "copy the dataset again"),
+    "episodes lost": (info(total_episodes=7), "meta/episodes", "should have 7 rows", "has 6", "copy"),
+    "gap": (episodes("dataset_from_index", put(2, 70)), "meta/episodes", "without gaps", "write the dataset anew"),
+    "unknown sentence": (episodes("tasks", put(0, ["dance"])), "'dance'", "tasks.parquet", "write it anew"),
+    "no sentence": (misspelled, "should have episodes of 'open the door', has none", "it says 'Open the  door.'"),
+    "speechless": (column("meta/tasks.parquet", "task", put(0, " ")), "tasks.parquet"),
+    "no statistics": (without("meta/stats.json"), "stats.json", "training normalizes with", "recompute_stats"),
+    "no mean": (statistics(lambda s: s["action"].pop("mean")), "lacks mean", "'action'", "recompute_stats"),
+    "wide mean": (statistics(lambda s: s["action"].update(mean=[0] * 3)), "should have 2 numbers", "recompute"),
+    "infinite": (statistics(lambda s: s["action"].update(max=[1e999, 1])), "should be finite", "recompute_stats"),
+    "other mean": (statistics(lambda s: s["action"].update(mean=[9, 0])), "mean of 'action'", "is 9", "recompute"),
+    "other std": (statistics(lambda s: s["action"].update(std=[1, 7])), "std of 'action'", "dimension 1", "recompute"),
+    "page": (flipped("data/*/*", 10), "file-000.parquet", "should hold the columns", "restore the folder"),
+    "nan": (frames("action", put(40, [0.0, float("nan")])), "'action' should be finite", "episode 1", "[1]"),
+    "index": (frames("index", put(40, 0)), "column 'index'", "first in episode 1", "restore"),
+    "episode index": (frames("episode_index", put(0, 1)), "'episode_index'", "first in episode 0", "restore"),
+    "task index": (frames("task_index", put(0, 1)), "'task_index'", "episode 0", "restore"),
+    "time": (frames("timestamp", put(3, 7.0)), "frame_index / fps", "episode 0", "fps in meta/info.json"),
+    "one bit": (frames("action", lambda v: put(50, [v[50][0], v[50][1] + 1e-6])(v)), "episode 1: not what was", "copy"),
+    "fps": (info(fps=20), "fps should be 10, got 20", "suite.options"),
+}
+
+
+@pytest.mark.parametrize(("damage", "fragments"), [(d, f) for d, *f in ERRORS.values()], ids=ERRORS)
+def test_what_we_break_is_found_with_its_fix(sound, copied, needs, damage, fragments):
+    root = copied(sound)
+    damage(root)
+    told = [str(finding) for finding in lint_dataset(root, needs) if finding.severity == "error"]
+    assert told
+    for fragment in fragments:
+        assert any(fragment in finding for finding in told), (fragment, told)
+
+
+WARNINGS = {
+    "still": (
+        frames("action", lambda values: [put(n, [1.0, 2.0])(values) for n in range(30)]),
+        "episode 0: one action from the first frame to the last",
+        'delete_episodes --operation.episode_indices="[0]"',
+    ),
+    "twice": (repeated, "episodes 6, 7, 8, 9, 10 and 1 more: the same numbers", "[6, 7, 8, 9, 10, 11]"),
+    "no quantiles": (
+        statistics(lambda s: [s["action"].pop(q) for q in ("q01", "q99")]),
+        "lacks the quantiles q01, q99 of 'action'",
+        "pi05",
+    ),
+    "other quantiles": (
+        statistics(lambda s: s["action"].update(q50=[0.5, 0])),
+        "quantiles of 'action' are not those of the frames",
+        "none needed",
+    ),
+    "left behind": (
+        lambda root: shutil.copytree(root / "data", root / "images" / "observation.images.top"),
+        "an episode that was never saved",
+        "delete the folder",
+    ),
+}
+
+
+@pytest.mark.parametrize(("damage", "what", "fix"), WARNINGS.values(), ids=WARNINGS)
+def test_what_is_only_odd_is_a_warning(sound, copied, needs, damage, what, fix):
+    root = copied(sound)
+    damage(root)
+    found = lint_dataset(root, needs)
+    assert [finding.severity for finding in found if what in finding.what and fix in finding.fix] == ["warning"], found
+
+
+def test_a_sound_dataset_has_no_finding(sound, sound_video, needs):
+    assert lint_dataset(sound, needs) == []
+    assert lint_dataset(sound_video) == []
+
+
+def test_sentences_that_differ_in_spelling_alone_are_one_task(sound, copied):
+    root = copied(sound)
+    column("meta/tasks.parquet", "task", put(1, "Pick up the cup!"))(root)
+    episodes("tasks", lambda values: [put(n, ["Pick up the cup!"])(values) for n in (1, 3, 5)])(root)
+    (found,) = [finding for finding in lint_dataset(root) if finding.severity == "warning"]
+    assert "'pick up the cup' and 'Pick up the cup!' differ in case, spaces, or marks alone" in found.what
+    assert '{"Pick up the cup!": "pick up the cup"}' in found.fix
+
+
+def test_episodes_of_no_task_of_the_suite_are_told(sound, needs):
+    (found,) = lint_dataset(sound, Needs(needs.features, needs.fps, needs.sentences[:1]))
+    assert found.severity == "warning"
+    assert found.what.startswith("3 episodes of 'open the door' are of no task of the suite")
+
+
+def test_an_aborted_episode_is_told(tmp_path):
+    from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+    feature = {"dtype": "float32", "shape": (1,), "names": ["x"]}
+    dataset = LeRobotDataset.create("local/short", 10, {"action": feature}, root=tmp_path / "short")
+    for length in (40, 3, 40):
+        for frame in range(length):
+            dataset.add_frame({"action": np.array([frame + length], np.float32), "task": "push"})
+        dataset.save_episode()
+    dataset.finalize()
+    found = [finding for finding in lint_dataset(tmp_path / "short") if "aborted" in finding.what]
+    assert [finding.what.split(":")[0] for finding in found] == ["episode 1"]
+
+
+def test_videos_are_counted(sound_video, copied):
+    root = copied(sound_video)
+    film = next(root.glob("videos/*/*/*.mp4"))
+    content = film.read_bytes()
+    film.unlink()
+    assert "should be a video, but is not there" in lint_dataset(root)[0].what
+    film.write_bytes(content[: len(content) // 2])
+    assert any("should have 39 frames, as meta/episodes says" in finding.what for finding in lint_dataset(root))
+    film.write_bytes(content[:40])
+    assert any("cannot be opened" in finding.what for finding in lint_dataset(root))
+
+
+def test_only_the_form_is_read_where_that_is_asked(sound, copied, needs):
+    root = copied(sound)
+    frames("action", put(40, [0.0, float("nan")]))(root)
+    assert lint_dataset(root, needs, content=False) == []
+
+
+class TestLeRobot:
+    """Folders that LeRobot's own writer and tools leave."""
+
+    FEATURES = {
+        "observation.state": {"dtype": "float32", "shape": (3,), "names": ["x", "y", "z"]},
+        "action": {"dtype": "float32", "shape": (2,), "names": ["x", "y"]},
+    }
+    IMAGE = {"shape": (64, 48, 3), "names": ["height", "width", "channels"]}
+
+    @pytest.fixture(scope="class")
+    def folder(self, tmp_path_factory):
+        return tmp_path_factory.mktemp("lerobot")
+
+    @pytest.fixture(scope="class")
+    def record(self, folder):
+        from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+        def record(name: str, features: dict, level: float = 0.0, frames: int = 40, episodes: int = 3):
+            rng = np.random.default_rng(int(level))
+            dataset = LeRobotDataset.create(f"local/{name}", 10, features, root=folder / name, robot_type="sim")
+            for episode in range(episodes):
+                for _ in range(frames):
+                    values = {
+                        key: rng.integers(0, 255, feature["shape"], dtype=np.uint8)
+                        if feature["dtype"] in {"image", "video"}
+                        else (rng.normal(size=feature["shape"]) + level).astype(np.float32)
+                        for key, feature in features.items()
+                    }
+                    dataset.add_frame(values | {"task": f"task {episode % 2}"})
+                dataset.save_episode(parallel_encoding=False)
+            return dataset
+
+        return record
+
+    @pytest.fixture(scope="class")
+    def opened(self, folder, record):
+        from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+        for name, level in (("first", 0.0), ("second", 5.0)):
+            record(name, self.FEATURES, level).finalize()
+        return [LeRobotDataset(f"local/{name}", root=folder / name) for name in ("first", "second")]
+
+    @staticmethod
+    def serious(root: Path) -> list[str]:
+        """What is found beside LeRobot's quantiles, which are means of the episodes' own."""
+        found = lint_dataset(root)
+        assert all("quantiles" in finding.what or finding.severity == "error" for finding in found), found
+        return [str(finding) for finding in found if finding.severity == "error"]
+
+    @pytest.mark.parametrize("kind", ["image", "video"])
+    def test_with_images(self, record, folder, kind):
+        features = self.FEATURES | {"observation.images.top": self.IMAGE | {"dtype": kind}}
+        record(kind, features, frames=6, episodes=2).finalize()
+        assert self.serious(folder / kind) == []
+
+    def test_recorded_merged_split_and_cut(self, opened, folder):
+        from lerobot.datasets.dataset_tools import delete_episodes, merge_datasets, split_dataset
+
+        merged = merge_datasets(opened, "local/merged", folder / "merged")
+        delete_episodes(merged, [0, 4], folder / "cut", "local/cut")
+        split_dataset(merged, {"train": [0, 1, 5], "val": [2, 3]}, folder / "split")
+        for name in ("first", "merged", "cut", "split/train", "split/val"):
+            assert self.serious(folder / name) == [], name
+
+    def test_never_finalized(self, record, folder):
+        dataset = record("unfinished", self.FEATURES)
+        told = self.serious(folder / "unfinished")
+        assert any("meta/episodes" in finding and "finalize()" in finding for finding in told)
+        assert any("file-000.parquet" in finding and "finalize()" in finding for finding in told)
+        dataset.finalize()
+        assert self.serious(folder / "unfinished") == []
+
+    def test_statistics_of_relative_actions_are_not_those_of_the_frames(self, opened, folder):
+        from lerobot.datasets.dataset_tools import recompute_stats
+        from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+        shutil.copytree(folder / "first", folder / "relative")
+        dataset = LeRobotDataset("local/relative", root=folder / "relative")
+        recompute_stats(dataset, relative_action=True, chunk_size=4)
+        (told,) = self.serious(folder / "relative")
+        assert "of 'action' should be those of the frames" in told
+
+    def test_the_older_format_and_its_conversion(self, opened, folder):
+        from lerobot.scripts.convert_dataset_v21_to_v30 import convert_dataset
+
+        root = as_v21(folder / "first", folder / "older")
+        (told,) = self.serious(root)
+        assert f"--root={root} --push-to-hub=false" in told
+        convert_dataset("local/older", root=root, push_to_hub=False)
+        assert self.serious(root) == []
+
+
+def as_v21(source: Path, target: Path) -> Path:
+    """Write the numbers of ``source`` as LeRobot did before version 3: a file an episode, JSON lines beside."""
+    (target / "data" / "chunk-000").mkdir(parents=True)
+    (target / "meta").mkdir()
+    (file,) = source.glob("data/*/*.parquet")
+    table = pq.read_table(file)
+    described = pq.read_table(next(source.glob("meta/episodes/*/*.parquet"))).to_pylist()
+    lines: dict[str, list[dict]] = {"episodes": [], "episodes_stats": []}
+    for row in described:
+        number, length = row["episode_index"], row["length"]
+        name = target / "data" / "chunk-000" / f"episode_{number:06d}.parquet"
+        pq.write_table(table.slice(row["dataset_from_index"], length), name)
+        lines["episodes"].append({"episode_index": number, "tasks": row["tasks"], "length": length})
+        stats: dict[str, dict] = {}
+        for key, value in row.items():
+            if key.startswith("stats/"):
+                _, feature, statistic = key.split("/")
+                stats.setdefault(feature, {})[statistic] = value
+        lines["episodes_stats"].append({"episode_index": number, "stats": stats})
+    tasks = pq.read_table(source / "meta" / "tasks.parquet").to_pylist()
+    lines["tasks"] = [{"task_index": row["task_index"], "task": row["task"]} for row in tasks]
+    for name, rows in lines.items():
+        (target / "meta" / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    old = json.loads((source / "meta" / "info.json").read_text()) | {
+        "codebase_version": "v2.1",
+        "total_chunks": 1,
+        "total_videos": 0,
+        "data_path": "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet",
+        "video_path": None,
+    }
+    (target / "meta" / "info.json").write_text(json.dumps(old))
+    return target

@@ -1,0 +1,138 @@
+"""A loop of two closed cycles and an open one, with real versions on the disk."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from kedro.io import DataCatalog, MemoryDataset, Version
+
+from leagents_kedro.datasets.checkpoint import CheckpointDataset
+from leagents_kedro.datasets.ledger import LedgerDataset
+from leagents_kedro.datasets.lerobot_shards import LeRobotShards
+from leagents_kedro.datasets.record import RecordDataset
+from leagents_kedro.episodes.shards import Shards
+from leagents_kedro.lint.loop import lint_loop
+from leagents_kedro.policies.checkpoints import checkpoint_digest
+from leagents_kedro.records import Checkpoint, CycleRecord, Decision, Evidence, Plan, Score
+
+RUN_IDS = [f"2026-01-0{day}T00.00.00.000Z" for day in (1, 2, 3)]
+SCORE = Score(successes=1, episodes=2, low=0.1, high=0.9)
+EVIDENCE = Evidence(candidate=SCORE, blessed=None, comparison=None, minimum_detectable_effect=None, task_scores={})
+
+
+def catalog(folder: Path, version: str | None = None) -> DataCatalog:
+    place = Version(None, version)
+    return DataCatalog(
+        {
+            "ledger": LedgerDataset(str(folder / "ledger.jsonl")),
+            "mix": LeRobotShards(str(folder / "mix"), place),
+            "candidate": CheckpointDataset(str(folder / "candidate"), place),
+            "next_blessed": CheckpointDataset(str(folder / "blessed"), place),
+            "blessed": CheckpointDataset(str(folder / "blessed"), place, optional=True),
+            "decision": RecordDataset(str(folder / "decision.json"), "leagents_kedro.records.Decision", place),
+            "parameters": MemoryDataset({}),
+        }
+    )
+
+
+@pytest.fixture
+def folder(tmp_path, sound, trained) -> Path:
+    digest = checkpoint_digest(trained / "pretrained_model")
+    checkpoint = Checkpoint(path=trained, policy_type="act", rung=0, step=1, digest=digest)
+    ledger = catalog(tmp_path)["ledger"]
+    for number, run_id in enumerate(RUN_IDS, start=1):
+        common = {"cycle": number, "run_id": run_id, "at": "2026-01-01T00:00:00+00:00"}
+        before = RUN_IDS[number - 2] if number > 1 else "none"
+        pins = dict.fromkeys(("candidate", "next_blessed", "decision"), run_id) | {"blessed": before, "mix": RUN_IDS[0]}
+        ledger.save({"event": "opened", "pins": pins, "params": {}, "code": None} | common)
+        if number == 3:
+            break
+        decision = Decision(verdict="promote", reason="because", evidence=EVIDENCE)
+        datasets = catalog(tmp_path, run_id)
+        if number == 1:
+            datasets.save("mix", Shards(sound))
+        datasets.save("candidate", checkpoint)
+        datasets.save("next_blessed", checkpoint)
+        datasets.save("decision", decision)
+        plan = Plan(cycle=number, run=1, rung=0, initial="scratch", training_steps=1, reason="test")
+        counts = dict.fromkeys(("mix_episodes", "selected_episodes", "evaluated_episodes", "new_episodes"), 6)
+        record = CycleRecord(plan=plan, decision=decision, candidate_digest=digest, blessed_digest=None, **counts)
+        ledger.save({"event": "closed", "seconds": 1.0, "record": record.model_dump(mode="json")} | common)
+    return tmp_path
+
+
+def flip(file: Path) -> None:
+    """Change one bit of a file that others may share."""
+    content = bytearray(file.read_bytes())
+    content[-9] ^= 1
+    file.unlink()
+    file.write_bytes(content)
+
+
+def test_a_sound_loop_has_no_finding(folder):
+    assert lint_loop(catalog(folder)) == []
+
+
+def test_a_loop_that_has_not_run_has_no_finding(tmp_path):
+    assert lint_loop(catalog(tmp_path)) == []
+
+
+def test_a_changed_checkpoint_is_found(folder):
+    flip(folder / "blessed" / RUN_IDS[1] / "blessed" / "pretrained_model" / "model.safetensors")
+    found, latest = lint_loop(catalog(folder))
+    assert f"blessed/{RUN_IDS[1]}/blessed/pretrained_model" in found.where
+    assert (latest.where, "cannot be read" in latest.what) == ("blessed", True)
+    assert "a file changed: the recorded digest is" in found.what
+    assert "from a copy" in found.fix
+
+
+def test_the_ledger_knows_the_digest_better_than_the_checkpoint_itself(folder):
+    place = folder / "candidate" / RUN_IDS[0] / "candidate"
+    flip(place / "pretrained_model" / "config.json")
+    digest = checkpoint_digest(place / "pretrained_model")
+    record = json.loads((place / "checkpoint.json").read_text())
+    (place / "checkpoint.json").write_text(json.dumps(record | {"digest": digest}))
+    assert any(f"it is {digest[:12]} now" in finding.what for finding in lint_loop(catalog(folder)))
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda text: text[:-20], "expected a Decision in JSON, got something else"),
+        (lambda text: text.replace("because", "hearsay"), "the ledger tells something else of cycle 2"),
+    ],
+)
+def test_a_changed_record_is_found(folder, change, what):
+    file = folder / "decision.json" / RUN_IDS[1] / "decision.json"
+    file.write_text(change(file.read_text()))
+    (found,) = lint_loop(catalog(folder))
+    assert what in found.what
+    assert str(file) in f"{found.where} {found.what}"
+    assert "restore" in found.fix
+
+
+def test_what_the_open_cycle_reads_must_be_there(folder):
+    shutil.rmtree(folder / "blessed" / RUN_IDS[1])
+    found = {finding.severity: finding for finding in lint_loop(catalog(folder))}
+    assert f"version {RUN_IDS[1]}, from which cycle 3 was opened, is not there" in found["error"].what
+    assert "kedro loop abandon 3" in found["error"].fix
+    assert f"next_blessed of cycle 2 ({RUN_IDS[1]}) were deleted by hand" in found["warning"].what
+
+
+def test_what_retention_deleted_is_not_missed(folder):
+    catalog(folder)["next_blessed"].retire(RUN_IDS[0], "retention")
+    assert lint_loop(catalog(folder)) == []
+
+
+def test_a_damaged_ledger_is_one_finding(folder):
+    ledger = folder / "ledger.jsonl"
+    ledger.write_text(ledger.read_text().replace('"closed"', '"clothed"', 1))
+    (found,) = lint_loop(catalog(folder))
+    assert (found.where, "Row 2" in found.what, "restore it" in found.fix) == ("ledger", True, True)
+
+
+def test_the_latest_mix_is_read(folder):
+    (file,) = (folder / "mix").glob("*/mix/data/*/*.parquet")
+    file.write_bytes(file.read_bytes()[:-100])
+    assert any(finding.where == str(file) for finding in lint_loop(catalog(folder)))

@@ -1,0 +1,182 @@
+"""Worker processes change nothing but speed, survive what environments do to them, and leave with their driver."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from lerobot.configs import FeatureType, PolicyFeature
+from lerobot.policies.act.configuration_act import ACTConfig
+from lerobot.policies.act.modeling_act import ACTPolicy
+from lerobot.policies.factory import make_pre_post_processors
+
+from leagents_kedro.errors import CheckpointError, ParameterError, SimulationError
+from leagents_kedro.simulation import workers
+from leagents_kedro.simulation.rollouts import Job
+from leagents_kedro.simulation.simulator import Simulator
+from leagents_kedro.simulation.station import PolicyFile
+
+
+@pytest.fixture(scope="module")
+def policy(checkpoint: Path) -> PolicyFile:
+    return PolicyFile(checkpoint, "small", "cpu", 1)
+
+
+def simulator(processes: int, timeout_s: float | None = 100) -> Simulator:
+    return Simulator("metaworld_state", {"episode_length": 60}, processes, timeout_s)
+
+
+def test_processes_change_nothing_but_speed(policy: PolicyFile) -> None:
+    jobs = [Job(task, seed) for seed in range(50, 55) for task in ("reach-v3", "drawer-close-v3")]
+    seen: list[int] = []
+    here = simulator(1, None).roll_out(policy, jobs, slots=3)
+    there = simulator(2).roll_out(policy, jobs, slots=8, progress=lambda done, _: seen.append(done))
+    assert there == here
+    assert seen == sorted(seen)
+    assert seen[-1] == len(jobs)
+    assert len(workers._idle) == 2
+    assert simulator(1).roll_out(policy, jobs[:1], slots=8) == here[:1], "one process, and not this one"
+
+
+def test_demonstrations_too_and_only_successes_are_sent(policy: PolicyFile) -> None:
+    jobs = [Job(task, seed) for seed in range(2) for task in ("reach-v3", "push-v3")]
+    here = simulator(1, None).demonstrate(jobs, action_noise=0.1)
+    there = simulator(2).demonstrate(jobs, action_noise=0.1)
+    assert [outcome for outcome, _ in there] == [outcome for outcome, _ in here]
+    assert len({outcome.success for outcome, _ in here}) == 2
+    for outcome, episode in there:
+        assert (episode is not None) == outcome.success
+    for (_, one), (_, other) in zip(here, there, strict=True):
+        assert one is None or all((one.columns[key] == other.columns[key]).all() for key in one.columns)
+
+
+def test_environments_without_experts_are_refused() -> None:
+    with pytest.raises(ParameterError, match="no scripted experts"):
+        Simulator("pusht", {}, 2, None).demonstrate([Job("PushT-v0", 0)], action_noise=0.1)
+
+
+@pytest.mark.parametrize("jobs", [1, 5, 16, 40, 300])
+@pytest.mark.parametrize("processes", [1, 2, 16])
+def test_portions_are_all_jobs_in_order_and_end_small(jobs: int, processes: int) -> None:
+    portions = list(workers._portions(jobs, processes))
+    assert [position for portion in portions for position in portion] == list(range(jobs))
+    assert all(1 <= len(portion) <= 16 for portion in portions)
+    assert processes == 1 or jobs < 2 or len(portions[-1]) == 1
+
+
+@pytest.fixture(scope="module")
+def plane_policy(tmp_path_factory: pytest.TempPathFactory) -> PolicyFile:
+    """An untrained policy for the plug-in of these tests."""
+    folder = tmp_path_factory.mktemp("plane")
+    keys = {"observation.state": FeatureType.STATE, "observation.environment_state": FeatureType.ENV}
+    config = ACTConfig(
+        input_features={key: PolicyFeature(kind, (2,)) for key, kind in keys.items()},
+        output_features={"action": PolicyFeature(FeatureType.ACTION, (2,))},
+        chunk_size=2,
+        n_action_steps=2,
+        dim_model=16,
+        n_heads=2,
+        dim_feedforward=16,
+        n_encoder_layers=1,
+        use_vae=False,
+        device="cpu",
+    )
+    stats = {key: {"mean": torch.zeros(2), "std": torch.ones(2)} for key in (*keys, "action")}
+    for part in (ACTPolicy(config), *make_pre_post_processors(config, dataset_stats=stats)):
+        part.save_pretrained(folder / "pretrained_model")
+    return PolicyFile(folder, "plane", "cpu", 1)
+
+
+def faulty(folder: Path, timeout_s: float | None = 100, processes: int = 2) -> Simulator:
+    return Simulator("faulty", {"folder": str(folder)}, processes, timeout_s)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_environment_that_raises_names_the_episode(plane_policy: PolicyFile, tmp_path: Path, processes: int) -> None:
+    environments = faulty(tmp_path, None, processes)
+    jobs = [Job("works", 1), Job("raises", 7), Job("works", 2)]
+    with pytest.raises(SimulationError, match=r"task raises, seed 7, step 2: .*ValueError\('the gripper broke'\)"):
+        environments.roll_out(plane_policy, jobs, slots=2)
+    assert [outcome.length for outcome, _ in environments.roll_out(plane_policy, jobs[::2], slots=2)] == [6, 6]
+
+
+def test_a_crash_is_tried_again_by_itself_and_then_named(plane_policy: PolicyFile, tmp_path: Path) -> None:
+    jobs = [Job("works", 1), Job("crashes once", 3), Job("works", 2)]
+    rolled = faulty(tmp_path).roll_out(plane_policy, jobs, slots=2)
+    assert [(outcome.task, outcome.length) for outcome, _ in rolled] == [(job.task, 6) for job in jobs]
+    with pytest.raises(SimulationError, match=r"task crashes, seed 5: the process that ran this episode .*SIGSEGV"):
+        faulty(tmp_path).roll_out(plane_policy, [*jobs, Job("crashes", 5)], slots=2)
+    assert faulty(tmp_path).roll_out(plane_policy, jobs, slots=2) == rolled
+
+
+def test_a_hang_is_ended_and_named(plane_policy: PolicyFile, tmp_path: Path) -> None:
+    jobs = [Job("works", 1), Job("hangs", 4)]
+    with pytest.raises(SimulationError, match=r"task hangs, seed 4: .* took longer than 2 s"):
+        faulty(tmp_path, timeout_s=2).roll_out(plane_policy, jobs, slots=2)
+
+
+def test_other_errors_of_the_project_keep_their_kind(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no model"):
+        faulty(tmp_path).roll_out(PolicyFile(tmp_path, "none", "cpu", 1), [Job("works", 1)], slots=1)
+
+
+DRIVER = """
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from leagents_kedro.simulation import workers
+
+
+@dataclass(frozen=True)
+class Work:
+    jobs: tuple[Path, ...]
+    seconds: float
+
+    def run(self, station):
+        for started in self.jobs:
+            started.touch()
+            time.sleep(self.seconds)
+        return self.jobs
+
+
+if __name__ == "__main__":
+    folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
+    workers._IMPORTS.clear()  # it works without, and starts sooner
+    workers.distribute(Work((folder / "one", folder / "two"), seconds), 2, None, None)
+    (folder / "idle").touch()
+    time.sleep(3600)
+"""
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return [one for one in processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    return alive([one for one in processes if one.is_running()])
+
+
+@pytest.mark.parametrize(
+    ("number", "state"),
+    [(signal.SIGKILL, "busy"), (signal.SIGKILL, "idle"), (signal.SIGTERM, "busy"), (signal.SIGINT, "busy")],
+)
+def test_no_process_outlives_its_driver(tmp_path: Path, number: signal.Signals, state: str) -> None:
+    (tmp_path / "driver.py").write_text(DRIVER)
+    command = [sys.executable, str(tmp_path / "driver.py"), str(tmp_path), "3600" if state == "busy" else "0"]
+    signs = [tmp_path / name for name in (("one", "two") if state == "busy" else ("idle",))]
+    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL) as driver:
+        while not all(sign.exists() for sign in signs):
+            assert driver.poll() is None
+            time.sleep(0.05)
+        children = psutil.Process(driver.pid).children(recursive=True)
+        assert len(children) >= 3, "the server and two workers"
+        (os.killpg if number is signal.SIGINT else os.kill)(driver.pid, number)
+        assert driver.wait() != 0
+    while alive(children):  # the suite's time limit ends this
+        time.sleep(0.05)

@@ -1,0 +1,88 @@
+"""Killed anywhere, or asked to stop, the real loop ends up as if nothing had happened: see `torture`."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .torture import Point, Project, Reference, sample, shared_reference, shared_server, try_point
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kill points are found by way of /proc")
+
+
+@pytest.fixture(scope="module")
+def server():
+    return shared_server()
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return shared_reference()
+
+
+@pytest.fixture
+def project(tmp_path):
+    return Project.create(tmp_path / "project")
+
+
+def first(reference: Reference, kind: str, what: str = "", nth: int = 1) -> Point:
+    """Return the ``nth`` event of this kind, on a path that ends so."""
+    found = [point for point in reference.points if point.what.startswith(kind) and point.what.endswith(what)]
+    return found[nth - 1]
+
+
+def test_there_are_points_in_everything_that_writes(reference):
+    points = {f"{point.strike} {point.what}" for point in reference.points}
+    for what in (
+        "hook before_dataset_saved",
+        "step",
+        "block 2",
+        "write data/ledger.jsonl",
+        "write data/06_models/candidate/.../.staging-candidate/checkpoint.json",
+        "write data/07_model_output/rollouts/.../.staging-rollouts/meta/info.json",
+        "rename data/05_model_input/mix/.../.staging-mix",
+        "link data/06_models/candidate/.../candidate/pretrained_model/model.safetensors",
+    ):
+        assert any(point.endswith(what) for point in points), f"no point in {what}"
+    assert len(reference.points) >= 500
+
+
+def test_killed_at_a_few_points_the_loop_ends_as_the_undisturbed_one(reference, server):
+    for point in sample(reference.points, 3):
+        assert not try_point(point, reference, server), point
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(4 * 3600)
+def test_killed_at_every_point_the_loop_ends_as_the_undisturbed_one():
+    torture = subprocess.run([sys.executable, Path(__file__).with_name("torture.py")], check=False)
+    assert torture.returncode == 0
+
+
+@pytest.mark.parametrize(("strike", "code"), [("TERM", 128 + signal.SIGTERM), ("INT", 128 + signal.SIGINT)])
+@pytest.mark.parametrize(
+    ("kind", "what", "nth"),
+    [
+        ("step", "", 3),
+        pytest.param("block", "", 2, marks=pytest.mark.slow),
+        ("write", ".staging-candidate/checkpoint.json", 1),
+        pytest.param("write", "data/ledger.jsonl", 1, marks=pytest.mark.slow),
+    ],
+)
+def test_asked_to_stop_the_loop_says_how_to_go_on_and_does(reference, server, project, strike, code, kind, what, nth):
+    stopped = server.run(project, at=first(reference, kind, what, nth).at, strike=strike)
+    assert stopped.code == code, stopped.output
+    assert f"Stopped by SIG{strike}; run the same command to go on." in stopped.output
+    assert "Traceback" not in stopped.output
+    published = project.published
+    resumed = server.run(project)
+    assert not list(reference.failures(project, stopped, published, resumed))
+
+
+def test_a_killed_training_goes_on_with_the_frames_that_it_would_have_seen(reference, server, project):
+    killed = server.run(project, at=first(reference, "step", nth=4).at)
+    resumed = server.run(project)
+    assert killed.frames == reference.ended.frames[:4]
+    assert resumed.frames == reference.ended.frames[2:], "the last checkpoint was made after two steps"
