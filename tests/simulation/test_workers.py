@@ -180,3 +180,18 @@ def test_no_process_outlives_its_driver(tmp_path: Path, number: signal.Signals, 
         assert driver.wait() != 0
     while alive(children):  # the suite's time limit ends this
         time.sleep(0.05)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it ends when its imports are done")
+def test_a_server_that_is_still_importing_ends_with_its_driver() -> None:
+    program = "from leagents_kedro.simulation.workers import warm_up; warm_up(); print('started', flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as driver:
+        assert driver.stdout is not None
+        driver.stdout.readline()
+        servers = psutil.Process(driver.pid).children(recursive=True)
+        while not any("torch" in mapped.path for server in servers for mapped in server.memory_maps()):
+            time.sleep(0.05)  # by now it is tied, and far from done
+        driver.kill()
+    assert servers
+    psutil.wait_procs(servers, timeout=1)
+    assert not alive(servers)

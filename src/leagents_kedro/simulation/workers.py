@@ -25,6 +25,7 @@ from leagents_kedro.simulation.station import ExpertRequest, PolicyRequest, Prog
 logger = logging.getLogger(__name__)
 
 _IMPORTS = [
+    "leagents_kedro.simulation.tied",
     "leagents_kedro.simulation.metaworld_state",
     "leagents_kedro.simulation.station",
     "lerobot.envs.factory",
