@@ -107,11 +107,11 @@ class Cycle:
     tries: int
 
     def __str__(self) -> str:
-        return f"{self.steps} steps, {self.episodes} episodes, {self.harvested} of {self.tries} tries harvested"
+        return f"{self.steps} steps, {self.episodes} episodes, harvested {self.harvested} of {self.tries}"
 
-    def did_less_than(self, other: "Cycle") -> bool:
-        """Whether the comparison with ``other`` would not be fair to it."""
-        return self.steps < other.steps or self.episodes < other.episodes or self.harvested < other.harvested
+    def is_fair_to(self, other: "Cycle") -> bool:
+        """Whether this one did the work of ``other``; it may harvest more."""
+        return (self.steps, self.episodes) == (other.steps, other.episodes) and self.harvested >= other.harvested
 
 
 def rows(quick: bool) -> list[Row]:
@@ -135,15 +135,16 @@ def rows(quick: bool) -> list[Row]:
 
 
 def _row(step: str, size: Size, ours: Cycle, settings: Settings, theirs: Cycle, limit: float | None) -> Row:
-    """Return the row of one comparison; its ratio is not a number, and misses every limit, where ours did less."""
-    less = ours.did_less_than(theirs)
+    """Return the row of one comparison; its ratio is not a number, and misses every limit, where the work differs."""
     demonstrations = len(size.tasks) * size.demonstrations_per_task
+    fair = ours.is_fair_to(theirs)
+    other = f"{theirs.harvested} of {theirs.tries}" if fair else f"OTHER WORK: {theirs}"
     return Row(
         step,
-        f"{demonstrations} demonstrations; {settings.title}: {theirs} / ours: {ours}" + (" (LESS)" if less else ""),
+        f"{settings.title}; {demonstrations} demonstrations, {ours} / {other}",
         f"{ours.seconds:.1f} s",
         f"{theirs.seconds:.1f} s",
-        math.nan if less and limit else theirs.seconds / ours.seconds,
+        theirs.seconds / ours.seconds if fair or limit is None else math.nan,
         ">=",
         limit,
     )

@@ -22,7 +22,8 @@ from leagents_kedro.simulation.simulator import Simulator
 from leagents_kedro.simulation.station import PolicyFile
 
 ENVIRONMENT, OPTIONS = "metaworld_state", {"episode_length": 200}
-EASY, CONTACT_RICH = ("reach-v3",), ("push-v3", "door-open-v3", "peg-insert-side-v3")
+# A step costs about 0.25 ms where nothing lies loose, and more than twice as much where the hand pushes what does.
+EASY, CONTACT_RICH = ("reach-v3", "door-open-v3"), ("push-v3", "pick-place-v3", "coffee-pull-v3")
 SLOTS = 8
 LEROBOT_ENVIRONMENTS = 10
 
@@ -41,7 +42,8 @@ class _Bench:
 
 def rows(quick: bool) -> list[Row]:
     """Measure with a small ACT that has seen a few demonstrations of each task, so that it succeeds and fails."""
-    tasks = [*EASY, *CONTACT_RICH[: 1 if quick else None]]
+    each = 1 if quick else None
+    tasks = [*EASY[:each], *CONTACT_RICH[:each]]
     with tempfile.TemporaryDirectory() as folder, EnvironmentPool(ENVIRONMENT, OPTIONS) as pool:
         checkpoint = _trained(Path(folder), tasks, pool, steps=100 if quick else 600)
         bench = _Bench(checkpoint, Actor.load(checkpoint), pool, 2 * SLOTS if quick else 25, 2 if quick else 5)

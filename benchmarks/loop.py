@@ -64,7 +64,7 @@ def run_pipeline(
         BenchmarkError: The run failed.
     """
     command = [sys.executable, "-m", "kedro", "run", f"--pipelines={pipeline}"]
-    environ = ENVIRON | {"PYTHONPATH": str(project / "src")}
+    environ = ENVIRON | {"PYTHONPATH": f"{project / 'src'}{os.pathsep}{ROOT}"}
     output = project / f"{pipeline}.log"
     seen = len(ledger_rows(project))
     with output.open("w") as log:

@@ -128,8 +128,9 @@ class PublishedDataset[In, Out](NamedErrors, AbstractVersionedDataset[In, Out | 
         for pattern in (".trash", ".staging-*", "*/.staging-*"):
             for stray in Path(self._filepath).glob(pattern):
                 remove(stray)
-                if stray.parent.name != self._filepath.name and not any(stray.parent.iterdir()):
-                    stray.parent.rmdir()
+        for folder in Path(self._filepath).glob("*/"):
+            if not any(folder.iterdir()):
+                folder.rmdir()
 
     def retired(self, version: str) -> bool:
         """Whether `retire` deleted this version."""
