@@ -46,7 +46,7 @@ def rows(quick: bool) -> list[Row]:
     tasks = [*EASY[:each], *CONTACT_RICH[:each]]
     with tempfile.TemporaryDirectory() as folder, EnvironmentPool(ENVIRONMENT, OPTIONS) as pool:
         checkpoint = _trained(Path(folder), tasks, pool, steps=100 if quick else 600)
-        bench = _Bench(checkpoint, Actor.load(checkpoint), pool, 2 * SLOTS if quick else 25, 2 if quick else 5)
+        bench = _Bench(checkpoint, Actor.load(checkpoint), pool, 2 * SLOTS if quick else 25, 2 if quick else 3)
         return [
             *(_stepping_row(bench, task, 1.5 if task in EASY else 1.1) for task in tasks),
             *(_lerobot_row(bench, task) for task in (EASY[0], CONTACT_RICH[0])),
@@ -111,7 +111,7 @@ def _lerobot_row(bench: _Bench, task: str) -> Row:
 
 def _processes_row(bench: _Bench, tasks: Sequence[str]) -> Row:
     """Compare two processes with this one, once both have their environments."""
-    jobs = [Job(task, seed) for seed in range(bench.episodes) for task in tasks]
+    jobs = [Job(task, seed) for seed in range(8) for task in tasks]
     policy = PolicyFile(bench.checkpoint, "benchmark", "cpu", 1)
     one, two = (Simulator(ENVIRONMENT, OPTIONS, processes, None) for processes in (1, 2))
     assert two.roll_out(policy, jobs, slots=SLOTS) == one.roll_out(policy, jobs, slots=SLOTS)
