@@ -98,3 +98,13 @@ def test_the_lock_of_a_killed_driver_is_free_although_its_worker_lives(ledger, t
         with ledger.lock():
             pass
         os.kill(worker, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(("durable", "expected"), [(True, ["events.jsonl", "data"]), (False, [])])
+def test_a_durable_row_is_brought_to_the_disk_and_its_name_too(tmp_path, monkeypatch, durable, expected):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(Path(f"/proc/self/fd/{file}").readlink().name))
+    rows = LedgerDataset(filepath=str(tmp_path / "data" / "events.jsonl"), durable=durable)
+    rows.save({"event": "look"})
+    assert synced == expected
+    assert rows.load() == [{"event": "look"}]

@@ -21,12 +21,13 @@ _BLOCK_BYTES = 1 << 12
 class LedgerDataset(NamedErrors, AbstractDataset[dict[str, Any], list[dict[str, Any]]]):
     """A file of JSON lines, one event a line: ``save`` appends a row, ``load`` gives all of them.
 
-    A row is on the disk when ``save`` returns. A line that a crash cut short was never acknowledged:
-    it is no row, and the next append takes its place.
+    A row is on the disk when ``save`` returns; one that is not ``durable`` survives the process, but perhaps no power
+    cut. A line that a crash cut short was never acknowledged: it is no row, and the next append takes its place.
     """
 
-    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None):
+    def __init__(self, filepath: str, durable: bool = True, metadata: dict[str, Any] | None = None):
         self._filepath = Path(filepath)
+        self._durable = durable
         self.metadata = metadata
 
     def load(self) -> list[dict[str, Any]]:
@@ -40,14 +41,16 @@ class LedgerDataset(NamedErrors, AbstractDataset[dict[str, Any], list[dict[str, 
         return [self._parse(line, number) for number, line in enumerate(lines, start=1)]
 
     def save(self, data: dict[str, Any]) -> None:
-        """Append a row and wait until the disk has it."""
+        """Append a row, and wait until the disk has it if it is to be durable."""
         self._filepath.parent.mkdir(parents=True, exist_ok=True)
         with self._filepath.open("ab+") as file:
             file.truncate(_end_of_rows(file))
             file.write(json.dumps(data).encode() + b"\n")
             file.flush()
-            os.fsync(file.fileno())
-        sync(self._filepath.parent)
+            if self._durable:
+                os.fsync(file.fileno())
+        if self._durable:
+            sync(self._filepath.parent)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
