@@ -90,7 +90,7 @@ class EventHooks:
         _append(catalog, run_id, _job(event, node) | {"seconds": self._seconds(node), "error": str(error)})
 
     def _seconds(self, node: Node) -> float:
-        return round((_now() - self._started[node.name]).total_seconds(), 3)
+        return max(0.0, round((_now() - self._started[node.name]).total_seconds(), 3))  # clocks can be set back
 
 
 def device_seconds(rows: Iterable[dict[str, Any]], run_ids: Iterable[str]) -> float:

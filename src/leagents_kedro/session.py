@@ -22,6 +22,7 @@ from leagents_kedro.history import Closed, History, Opened
 from leagents_kedro.hooks import LoopParams, LoopSpecs
 from leagents_kedro.parameters import check_parameters
 from leagents_kedro.provenance import changes, code_version, constitution_digest, merge_parameters, node_parameters
+from leagents_kedro.spelling import no_such
 from leagents_kedro.status import render, summarise
 from leagents_kedro.versions import next_run_id, pin, versioned_datasets
 
@@ -166,7 +167,7 @@ class CycleSession(KedroServiceSession):
         """Check the command before anything is opened or written."""
         pipelines.set_requested(None)
         if unknown := sorted(set(names) - set(pipelines)):
-            raise ParameterError(f"There is no pipeline {unknown[0]!r}; there are {', '.join(sorted(pipelines))}.")
+            raise ParameterError(no_such("pipeline", unknown[0], pipelines))
         context = self.load_context(request.get("runtime_params"))
         check_parameters({name: pipelines[name] for name in names}, context.config_loader["parameters"])
 
