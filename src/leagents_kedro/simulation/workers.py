@@ -125,6 +125,15 @@ class _Worker:
 _idle: list[_Worker] = []
 
 
+def _forget() -> None:
+    """Leave workers and their server to the process that started them: a fork of it needs its own."""
+    _idle.clear()
+    type(forkserver._forkserver).__init__(forkserver._forkserver)
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
 def _portions(jobs: int, processes: int) -> Iterator[range]:
     """Yield consecutive positions of jobs, ever fewer at a time, so that all processes end together.
 
