@@ -25,6 +25,7 @@ ENVIRONMENT, OPTIONS = "metaworld_state", {"episode_length": 200}
 # A step costs about 0.25 ms where nothing lies loose, and more than twice as much where the hand pushes what does.
 EASY, CONTACT_RICH = ("reach-v3", "door-open-v3"), ("push-v3", "pick-place-v3", "coffee-pull-v3")
 SLOTS = 8
+REPEATS = 3
 LEROBOT_ENVIRONMENTS = 10
 
 
@@ -34,7 +35,6 @@ class _Bench:
     actor: Actor
     pool: EnvironmentPool
     episodes: int
-    repeats: int
 
     def jobs(self, task: str) -> list[Job]:
         return [Job(task, seed) for seed in range(self.episodes)]
@@ -46,7 +46,7 @@ def rows(quick: bool) -> list[Row]:
     tasks = [*EASY[:each], *CONTACT_RICH[:each]]
     with tempfile.TemporaryDirectory() as folder, EnvironmentPool(ENVIRONMENT, OPTIONS) as pool:
         checkpoint = _trained(Path(folder), tasks, pool, steps=100 if quick else 600)
-        bench = _Bench(checkpoint, Actor.load(checkpoint), pool, 2 * SLOTS if quick else 25, 2 if quick else 3)
+        bench = _Bench(checkpoint, Actor.load(checkpoint), pool, 2 * SLOTS if quick else 25)
         return [
             *(_stepping_row(bench, task, 1.5 if task in EASY else 1.1) for task in tasks),
             *(_lerobot_row(bench, task) for task in (EASY[0], CONTACT_RICH[0])),
@@ -67,7 +67,7 @@ def _stepping_row(bench: _Bench, task: str, limit: float) -> Row:
             for action in applied:
                 env.step(action)
 
-    ours, alone = alternated([lambda: roll_out(bench.actor, jobs, bench.pool, slots=SLOTS), stepping], bench.repeats)
+    ours, alone = alternated([lambda: roll_out(bench.actor, jobs, bench.pool, slots=SLOTS), stepping], REPEATS)
     bench.pool.release(task, env)
     measured = f"{task}, {len(jobs)} episodes: stepping alone"
     return Row("evaluation", measured, _s(ours), _s(alone), ours / alone, "<=", limit)
@@ -116,7 +116,7 @@ def _processes_row(bench: _Bench, tasks: Sequence[str]) -> Row:
     one, two = (Simulator(ENVIRONMENT, OPTIONS, processes, None) for processes in (1, 2))
     assert two.roll_out(policy, jobs, slots=SLOTS) == one.roll_out(policy, jobs, slots=SLOTS)
     ways = [lambda: two.roll_out(policy, jobs, slots=SLOTS), lambda: one.roll_out(policy, jobs, slots=SLOTS)]
-    ours, other = alternated(ways, bench.repeats)
+    ours, other = alternated(ways, REPEATS)
     measured = f"{len(tasks)} tasks, {len(jobs)} episodes, 2 processes: one"
     return Row("evaluation", measured, _s(ours), _s(other), other / ours, ">=")
 
