@@ -12,7 +12,7 @@ import logging
 import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -23,6 +23,7 @@ from leagents_kedro.episodes.frame_cache import FrameCache
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import CheckpointError, DatasetError, ParameterError, TrainingError
 from leagents_kedro.files import sync, sync_tree
+from leagents_kedro.policies.acceleration import accelerated, fuse, skip_unread_tokens
 from leagents_kedro.records import Record
 from leagents_kedro.spelling import no_such
 from leagents_kedro.untrusted import check_checkpoint
@@ -70,24 +71,7 @@ class TrainingSettings(Record):
     frame_cache_gb: Annotated[float, Field(ge=0)]
 
 
-@contextmanager
-def _fast_products() -> Iterator[None]:
-    """Multiply in TF32 and measure convolutions on CUDA, as ``lerobot-train`` does, but only while training lasts.
-
-    What follows in this process, an evaluation, must give the same whether a training came before it or not.
-    """
-    import torch
-
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.benchmark
-    matmul.allow_tf32, cudnn.benchmark = True, True
-    try:
-        yield
-    finally:
-        matmul.allow_tf32, cudnn.benchmark = before
-
-
-@_fast_products()
+@accelerated()
 def train(
     shards: Shards,
     episodes: Sequence[int],
@@ -129,7 +113,8 @@ def train(
     meta = _metadata(config)
     policy, preprocessor, postprocessor = _policy_and_processors(config, meta, source, keeps_statistics)
     optimizer, scheduler = make_optimizer_and_scheduler(config, policy)
-    _fuse(optimizer)
+    fuse(optimizer)
+    skip_unread_tokens(policy)
     step = 0
     if last:
         step, optimizer, scheduler = load_training_state(last, optimizer, scheduler)
@@ -310,15 +295,6 @@ def _policy_and_processors(
     return policy, *make_pre_post_processors(
         policy_config, str(source), preprocessor_overrides=pre, postprocessor_overrides=post
     )
-
-
-def _fuse(optimizer: Any) -> None:
-    """Let Adam update all parameters in one kernel; torch takes the flag from the parameter groups."""
-    import torch
-
-    if isinstance(optimizer, torch.optim.Adam):
-        for group in optimizer.param_groups:
-            group.update(fused=True, foreach=False)
 
 
 def _batches(
