@@ -38,7 +38,7 @@ LEAGENTS = "leagents==0.0.5"
 
 @dataclass(frozen=True)
 class Size:
-    """How much a cycle does. LeAgents tries until it has ``harvested`` successes; ours always tries as often."""
+    """How much a cycle does. LeAgents tries until it has ``harvested`` successes; ours as often, whatever succeeds."""
 
     tasks: tuple[str, ...]
     demonstrations_per_task: int
@@ -59,7 +59,7 @@ FULL = Size(
     steps=1000,
     episodes_per_task=20,
     harvested=20,
-    tries_per_task=10,
+    tries_per_task=8,
 )
 QUICK = Size(
     tasks=("reach-v3", "drawer-close-v3"),

@@ -1,6 +1,8 @@
 """The sections of the benchmarks, measured one after another, each in a process of its own."""
 
 import importlib
+import logging
+import os
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, wait
@@ -48,7 +50,7 @@ def measure(names: Iterable[str], quick: bool) -> Report:
     done = 0
     with progress_bar("benchmarks", sum(expected.values()), "s") as show:
         for name, seconds in expected.items():
-            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+            with ProcessPoolExecutor(1, get_context("spawn"), _quietly) as process:
                 future = process.submit(SECTIONS[name].rows, quick)
                 started = time.monotonic()
                 while wait([future], timeout=1).not_done:
@@ -59,3 +61,9 @@ def measure(names: Iterable[str], quick: bool) -> Report:
             else:
                 report.sections[name] = future.result()
     return report
+
+
+def _quietly() -> None:
+    """Leave the terminal to the table: no word of libraries, and of video encoders, unless it is an error."""
+    logging.disable(logging.WARNING)
+    os.environ["SVT_LOG"] = "1"

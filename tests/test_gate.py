@@ -485,6 +485,6 @@ def test_the_gate_depends_on_records_and_arithmetic_alone():
         "leagents_kedro.records",
         "numpy",
         "pydantic",
-        "scipy.stats",
+        "scipy.special",
         "typing",
     }
