@@ -149,7 +149,7 @@ class Work:
 
 if __name__ == "__main__":
     folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
-    workers._IMPORTS.clear()  # it works without, and starts sooner
+    workers._PRELOADED.clear()  # it works without, and starts sooner
     workers.distribute(Work((folder / "one", folder / "two"), seconds), 2, None, None)
     (folder / "idle").touch()
     time.sleep(3600)

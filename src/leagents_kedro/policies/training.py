@@ -1,9 +1,9 @@
 """Training of one candidate: LeRobot's policies, processors, optimizers, and checkpoint layout, in this process.
 
 The data order, the gradient clipping, and the normalisation are those of ``lerobot-train``; what differs is how
-batches are read (columns and decoded frames instead of row by row), that Adam updates all weights in one kernel, and
-that a killed training goes on from its last checkpoint by itself, with the same batches and random numbers as if it
-had never stopped (to the bit on a CPU).
+batches are read (columns and decoded frames instead of row by row), what `acceleration` does, and that a killed
+training goes on from its last checkpoint by itself, with the same batches and random numbers as if it had never
+stopped (to the bit on a CPU).
 """
 
 import dataclasses

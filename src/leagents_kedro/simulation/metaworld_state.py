@@ -3,122 +3,25 @@
 LeRobot's own tools find it with ``--env.type=metaworld_state --env.discover_packages_path=leagents_kedro.simulation``.
 """
 
-import pickle
 from dataclasses import dataclass, field
-from functools import cached_property, partial
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-import gymnasium as gym
-import mujoco
-import numpy as np
-from gymnasium import spaces
 from lerobot.configs import FeatureType, PolicyFeature
 from lerobot.envs.configs import EnvConfig
-from lerobot.envs.metaworld import ACTION_DIM, TASK_DESCRIPTIONS
 from lerobot.utils.constants import ACTION, OBS_ENV_STATE, OBS_STATE
-from metaworld.env_dict import ALL_V3_ENVIRONMENTS
-from metaworld.sawyer_xyz_env import SawyerXYZEnv
-from metaworld.types import Task as MetaWorldTask
 
 from leagents_kedro.errors import ParameterError
-from leagents_kedro.simulation.suites import resolve_suite
+from leagents_kedro.simulation.suites import metaworld_tasks, resolve_suite
 
+if TYPE_CHECKING:
+    from gymnasium.vector import VectorEnv
+
+ACTION_DIM = 4
 AGENT_DIM = 4
 METAWORLD_DIM = 39
-_TASKS = sorted(TASK_DESCRIPTIONS)
-STATE_DIM = METAWORLD_DIM + len(_TASKS)
-
-
-class MetaWorldStateEnv(gym.Env):
-    """One MetaWorld task with its goal in sight, ended by success or after ``episode_length`` steps.
-
-    Observations are ``agent_pos`` (4,), the hand's position in metres and the gripper's opening, and
-    ``environment_state`` (89,), MetaWorld's 39 numbers (the goal is the last three) followed by a one-hot code of the
-    task in the alphabetical order of all 50. Actions are (4,) in [-1, 1].
-
-    ``reset(seed=...)`` determines an episode fully, also in an environment that has run others. The simulation is made
-    at the first reset, a graphics context at the first ``render()``.
-    """
-
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 80}
-    render_mode = "rgb_array"
-
-    def __init__(self, task: str, episode_length: int):
-        self.task = task
-        self.task_description = TASK_DESCRIPTIONS[task]
-        self._max_episode_steps = episode_length
-        self._blank_state = np.zeros(STATE_DIM, np.float32)
-        self._blank_state[METAWORLD_DIM + _TASKS.index(task)] = 1
-        self.observation_space = spaces.Dict(
-            {
-                "agent_pos": spaces.Box(-np.inf, np.inf, (AGENT_DIM,), np.float32),
-                "environment_state": spaces.Box(-np.inf, np.inf, (STATE_DIM,), np.float32),
-            }
-        )
-        self.action_space = spaces.Box(-1, 1, (ACTION_DIM,), np.float32)
-
-    @cached_property
-    def _simulation(self) -> SawyerXYZEnv:
-        simulation_class = ALL_V3_ENVIRONMENTS[self.task]
-        simulation = simulation_class(render_mode=self.render_mode, camera_name="corner2")
-        # MT1 would simulate 50 resets to draw placements that the seeds of episodes replace.
-        goal_in_sight = {"env_cls": simulation_class, "rand_vec": None, "partially_observable": False}
-        simulation.set_task(MetaWorldTask(self.task, pickle.dumps(goal_in_sight)))
-        simulation.seeded_rand_vec = True
-        model = simulation.model
-        self._pristine_positions = model.body_pos.copy(), model.site_pos.copy()
-        # LeRobot's view of the table. Software rendering is several times as fast without shadows and multisampling.
-        model.cam_pos[2] = [0.75, 0.075, 0.7]
-        model.vis.quality.shadowsize = model.vis.quality.offsamples = 0
-        return simulation
-
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Place hand, objects, and goal as ``seed`` says; without one, as the last seed goes on."""
-        super().reset(seed=seed, options=options)
-        simulation = self._simulation
-        if seed is not None:
-            simulation.seed(seed)
-        simulation.model.body_pos[:], simulation.model.site_pos[:] = self._pristine_positions
-        # Tasks compute part of their state from bodies as they stood before the placement was drawn. As in MetaWorld's
-        # benchmarks, a second pass on the same placement corrects the first, which need not simulate the hand.
-        simulation._freeze_rand_vec = False
-        simulation._reset_hand = partial(simulation._reset_hand, steps=0)
-        mujoco.mj_resetData(simulation.model, simulation.data)
-        mujoco.mj_forward(simulation.model, simulation.data)
-        simulation.reset_model()
-        simulation._freeze_rand_vec = True
-        del simulation._reset_hand
-        mujoco.mj_resetData(simulation.model, simulation.data)
-        raw = simulation.reset_model()
-        simulation.curr_path_length = 0
-        simulation._prev_obs = raw[:18].copy()
-        raw[18:36] = simulation._prev_obs
-        return self._observation(raw), {"is_success": False}
-
-    def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
-        """Apply ``action`` (4,): a displacement of the hand in centimetres, and the gripper's effort."""
-        simulation = self._simulation
-        raw, reward, _, _, info = simulation.step(action)
-        success = bool(info["success"])
-        truncated = simulation.curr_path_length >= self._max_episode_steps
-        return self._observation(raw), float(reward), success, truncated, {"is_success": success}
-
-    def render(self) -> np.ndarray:
-        """Return the scene as uint8 (480, 480, 3)."""
-        return np.flip(self._simulation.render(), (0, 1))  # MetaWorld's corner2 camera hangs upside down
-
-    def close(self) -> None:
-        """Free the simulation; a later reset makes another."""
-        simulation = self.__dict__.pop("_simulation", None)
-        if simulation is not None:
-            simulation.close()
-
-    def _observation(self, raw: np.ndarray) -> dict[str, np.ndarray]:
-        state = self._blank_state.copy()
-        state[:METAWORLD_DIM] = raw
-        return {"agent_pos": state[:AGENT_DIM].copy(), "environment_state": state}
+STATE_DIM = METAWORLD_DIM + len(metaworld_tasks())
+_HORIZON = 500  # steps, of MetaWorld's simulations
 
 
 @EnvConfig.register_subclass("metaworld_state")
@@ -149,10 +52,9 @@ class MetaWorldStateConfig(EnvConfig):
     )
 
     def __post_init__(self) -> None:
-        if not 1 <= self.episode_length <= SawyerXYZEnv.max_path_length:
+        if not 1 <= self.episode_length <= _HORIZON:
             raise ParameterError(
-                f"metaworld_state: episode_length should be between 1 and {SawyerXYZEnv.max_path_length} steps, "
-                f"got {self.episode_length}"
+                f"metaworld_state: episode_length should be between 1 and {_HORIZON} steps, got {self.episode_length}"
             )
 
     @property
@@ -160,14 +62,18 @@ class MetaWorldStateConfig(EnvConfig):
         """Arguments of each environment."""
         return {"episode_length": self.episode_length}
 
-    def create_envs(self, n_envs: int, use_async_envs: bool = False) -> dict[str, dict[int, gym.vector.VectorEnv]]:
+    def create_envs(self, n_envs: int, use_async_envs: bool = False) -> dict[str, dict[int, "VectorEnv"]]:
         """Return {group: {task id: vector environment}}.
 
         All run in this process: a step costs less than a message to a worker.
         """
+        from gymnasium.vector import SyncVectorEnv
+
+        from leagents_kedro.simulation.metaworld_env import MetaWorldStateEnv
+
         return {
             group: {
-                index: gym.vector.SyncVectorEnv([partial(MetaWorldStateEnv, task.name, **self.gym_kwargs)] * n_envs)
+                index: SyncVectorEnv([partial(MetaWorldStateEnv, task.name, **self.gym_kwargs)] * n_envs)
                 for index, task in enumerate(resolve_suite("metaworld_state", [group]))
             }
             for group in (self.task or "").replace(" ", "").split(",")

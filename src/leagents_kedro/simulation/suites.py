@@ -1,9 +1,11 @@
 """Which tasks a suite has, and the LeRobot environment that runs one of them."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import fields
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, cast
 
 from leagents_kedro.errors import ParameterError
 from leagents_kedro.records import Task
@@ -21,14 +23,23 @@ def resolve_suite(environment: str, tasks: Sequence[str]) -> tuple[Task, ...]:
     """
     if environment not in ("metaworld", "metaworld_state"):
         return _tasks_of_environment(environment, tuple(dict.fromkeys(tasks)))
-    from lerobot.envs.metaworld import DIFFICULTY_TO_TASKS, TASK_DESCRIPTIONS
-
-    names = dict.fromkeys(name for task in tasks for name in DIFFICULTY_TO_TASKS.get(task, [task]))
+    groups, sentences = _metaworld()["DIFFICULTY_TO_TASKS"], metaworld_tasks()
+    names = dict.fromkeys(name for task in tasks for name in groups.get(task, [task]))
     for name in names:
-        if name not in TASK_DESCRIPTIONS:
-            known = [*DIFFICULTY_TO_TASKS, *TASK_DESCRIPTIONS]
-            raise ParameterError(no_such(f"{environment} task or group", name, known))
-    return tuple(Task(name=name, sentence=TASK_DESCRIPTIONS[name]) for name in names)
+        if name not in sentences:
+            raise ParameterError(no_such(f"{environment} task or group", name, [*groups, *sentences]))
+    return tuple(Task(name=name, sentence=sentences[name]) for name in names)
+
+
+def metaworld_tasks() -> dict[str, str]:
+    """Return the names of MetaWorld's tasks, and the sentences that LeRobot has for them."""
+    return cast(dict[str, str], _metaworld()["TASK_DESCRIPTIONS"])
+
+
+@cache
+def _metaworld() -> dict[str, Any]:
+    """Return LeRobot's table of MetaWorld's tasks, from its file: LeRobot's module imports the simulator."""
+    return cast(dict[str, Any], json.loads((files("lerobot.envs") / "metaworld_config.json").read_text("utf-8")))
 
 
 def environment_config(environment: str, task: str | None, options: dict[str, Any]) -> "EnvConfig":

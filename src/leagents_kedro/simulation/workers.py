@@ -24,15 +24,7 @@ from leagents_kedro.simulation.station import ExpertRequest, PolicyRequest, Prog
 
 logger = logging.getLogger(__name__)
 
-_IMPORTS = [
-    "leagents_kedro.simulation.tied",
-    "leagents_kedro.simulation.metaworld_state",
-    "leagents_kedro.simulation.station",
-    "lerobot.envs.factory",
-    "lerobot.policies.act.modeling_act",
-    "lerobot.policies.factory",
-    "kedro.framework.cli",  # which the main script imports, and every process that this one starts imports that
-]
+_PRELOADED = ["leagents_kedro.simulation.fork_server"]
 _LARGEST_PORTION = 16
 _context = get_context("forkserver")
 
@@ -44,7 +36,7 @@ def usable_cores() -> int:
 
 def warm_up() -> None:
     """Start the server that workers are forked from, if there is none; returns before its imports are done."""
-    _context.set_forkserver_preload(_IMPORTS)
+    _context.set_forkserver_preload(_PRELOADED)
     forkserver.ensure_running()
 
 
