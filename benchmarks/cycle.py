@@ -124,7 +124,8 @@ def rows(quick: bool) -> list[Row]:
         project = copy_project(Path(folder, "project"), _parameters(size, [_small_act() | {"steps": size.steps}]))
         run_pipeline(project, "seed")
         mix = next((project / "data" / "05_model_input" / "mix").glob("*/mix"))
-        ours = [_first_cycle(shutil.copytree(project, Path(folder, "first")))]
+        firsts = [_first_cycle(shutil.copytree(project, Path(folder, f"first {n}"))) for n in range(1 if quick else 3)]
+        ours = [sorted(firsts, key=lambda cycle: cycle.seconds)[len(firsts) // 2]]
         if not quick:
             ours.append(_later_cycle(shutil.copytree(project, Path(folder, "later")), size))
         for settings in limits:

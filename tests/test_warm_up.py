@@ -26,12 +26,13 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 @pytest.mark.parametrize(
     ("processes", "timeout_s", "needed"), [("auto", None, True), (1, 60, True), (2, None, True), (1, None, False)]
 )
-def test_before_a_cycle_where_workers_are_processes(started, processes, timeout_s, needed):
-    WarmUpHooks().before_cycle_opened(catalog(processes, timeout_s))
+def test_before_the_loop_where_workers_are_processes(started, processes, timeout_s, needed):
+    WarmUpHooks().before_loop({"evaluation": {"workers": processes, "episode_timeout_s": timeout_s}})
     assert started == [True] * needed
 
 
 def test_not_in_a_project_that_does_not_simulate(started):
+    WarmUpHooks().before_loop({})
     WarmUpHooks().before_cycle_opened(DataCatalog({}))
     assert not started
 

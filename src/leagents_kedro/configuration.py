@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kedro.config import OmegaConfigLoader
+from kedro.config import MissingConfigException, OmegaConfigLoader
 
 
 class ConfigLoader(OmegaConfigLoader):
@@ -11,5 +11,10 @@ class ConfigLoader(OmegaConfigLoader):
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return the configuration of ``key``, merged over base and environment."""
         if key not in self:
-            self[key] = super().__getitem__(key)
+            try:
+                self[key] = super().__getitem__(key)
+            except MissingConfigException:
+                if key != "credentials":
+                    raise
+                self[key] = {}  # what Kedro takes for none, which it would look for again with every catalog
         return super().__getitem__(key)

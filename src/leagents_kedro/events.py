@@ -14,7 +14,7 @@ from kedro.pipeline.node import Node
 from leagents_kedro.constitution import Constitution
 from leagents_kedro.errors import AwaitingApproval, ConstitutionError
 from leagents_kedro.records import Decision
-from leagents_kedro.redaction import redacted
+from leagents_kedro.redaction import redacted_row
 
 logger = logging.getLogger(__name__)
 
@@ -125,9 +125,7 @@ _ATTEMPT = {"started", "finished", "failed", "denied", "awaiting", "killed"}
 def _append(catalog: CatalogProtocol, run_id: str, row: dict[str, Any]) -> None:
     if "events" in catalog:
         row = {"at": _now().isoformat(timespec="milliseconds"), "run_id": run_id} | row
-        catalog["events"].save(
-            {key: redacted(value) if isinstance(value, str) else value for key, value in row.items()}
-        )
+        catalog["events"].save(redacted_row(row))
 
 
 def _job(event: str, node: Node) -> dict[str, Any]:

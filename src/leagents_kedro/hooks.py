@@ -1,5 +1,6 @@
 """Hooks of the loop: what ends it, and what keeps a mistyped command from starting it."""
 
+import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
@@ -43,7 +44,15 @@ class LoopParams(Record):
 
 
 class LoopSpecs:
-    """The hooks that Kedro lacks: between two cycles, whether another is to be run, and whether it can be."""
+    """The hooks that Kedro lacks: before and between cycles, whether another is to be run, and whether it can be."""
+
+    @hook_spec
+    def before_loop(self, parameters: dict[str, Any]) -> None:
+        """Prepare for cycles; the command was checked, nothing was read or written.
+
+        Args:
+            parameters: Those of the project.
+        """
 
     @hook_spec
     def between_cycles(self, history: History, catalog: CatalogProtocol, started: int) -> None:
@@ -111,6 +120,16 @@ class StopFileHooks:
         """Give a reason while the file is there."""
         path = self._project_path / params.stop_file
         return f"there is a stop file; to go on, delete {path}" if path.exists() else None
+
+
+class RunStatusHooks:
+    """Let Kedro-Viz show the last run: its hook keeps the events of all, and writes every one again after each."""
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self) -> None:
+        """Forget the events of the run before, where that hook is in use."""
+        if viz := sys.modules.get("kedro_viz.integrations.kedro.run_hooks"):
+            viz.pipeline_run_hook._events.clear()
 
 
 class ParameterHooks:

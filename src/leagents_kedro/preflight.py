@@ -1,6 +1,6 @@
 """What is checked before a cycle is opened: its parameters stay with it, also those that it cannot run with."""
 
-from typing import cast
+from typing import Any, cast
 
 from kedro.framework.hooks import hook_impl
 from kedro.io import AbstractVersionedDataset, CatalogProtocol
@@ -37,17 +37,19 @@ class PreflightHooks:
         looks = schedule(catalog.load("params:gating"), len(tasks))
         jobs = [simulation_job(suite, looks[-1]), *(training_job(rung, training) for rung in training.ladder)]
         review(catalog.load("constitution"), jobs)
-        propose_plan(catalog.load("ledger"), catalog.load("blessed"), training, catalog.load("params:gating"))
+        ledger, blessed = catalog.load("ledger"), catalog.load("blessed")
+        propose_plan(ledger, blessed, training, catalog.load("params:gating"))
         if catalog["mix"].exists():
-            select_episodes(catalog.load("mix"), suite, catalog.load("params:selection"))
-            if not _is_of_a_cycle(catalog):
-                stop_at_errors(lint_dataset(catalog.load("mix").root, Needs.of(suite)), DatasetError)
-        for name in ("head", "blessed"):
-            if name in catalog and (checkpoint := catalog.load(name)):
+            mix = catalog.load("mix")
+            select_episodes(mix, suite, catalog.load("params:selection"))
+            if not _is_of_a_cycle(catalog, ledger):
+                stop_at_errors(lint_dataset(mix.root, Needs.of(suite)), DatasetError)
+        for checkpoint in (catalog.load("head") if "head" in catalog else None, blessed):
+            if checkpoint:
                 stop_at_errors(lint_checkpoint(checkpoint.path, Needs.of(suite), content=False), CheckpointError)
 
 
-def _is_of_a_cycle(catalog: CatalogProtocol) -> bool:
+def _is_of_a_cycle(catalog: CatalogProtocol, ledger: list[dict[str, Any]]) -> bool:
     """Whether a cycle wrote the latest mix; what a seed or a person put there is read in full before it is pinned."""
     version = cast(AbstractVersionedDataset, catalog["mix"]).resolve_load_version()
-    return version in History.of(catalog.load("ledger")).run_ids
+    return version in History.of(ledger).run_ids

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from kedro.framework.context import KedroContext
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroServiceSession
-from kedro.io import CatalogProtocol
+from kedro.io import AbstractVersionedDataset, CatalogProtocol
 from rich.console import Console
 
 from leagents_kedro.approval import awaiting_cycle, waits_for_approval
@@ -44,6 +44,7 @@ class CycleSession(KedroServiceSession):
         super().__init__(*args, **kwargs)
         self._hook_manager.add_hookspecs(LoopSpecs)
         self._contexts: list[tuple[dict[str, Any] | None, KedroContext]] = []
+        self._latest: CatalogProtocol | None = None
 
     @classmethod
     def create(cls, *args: Any, save_on_close: bool = False, **kwargs: Any) -> KedroServiceSession:
@@ -62,11 +63,13 @@ class CycleSession(KedroServiceSession):
             SystemExit: The loop was interrupted, with code 130 by Ctrl-C and 143 by SIGTERM.
         """
         self._contexts.clear()
+        self._latest = None
         if args or not _is_whole_cycle(request):
             if not args:
                 self._check(request, request.get("pipeline_names") or ["cycle"])
             return super().run(*args, **request)
         self._check(request, ["cycle", "seed"])
+        self._hook_manager.hook.before_loop(parameters=self._parameters(request))
         outputs: dict[str, Any] = {}
         started = 0
         code = code_version(self._project_path)
@@ -178,8 +181,14 @@ class CycleSession(KedroServiceSession):
         return context
 
     def _catalog(self, request: dict[str, Any]) -> CatalogProtocol:
-        """Return a catalog of latest versions; datasets remember versions, so a later look needs another."""
-        return self._context(request)._get_catalog()
+        """Return the catalog of latest versions, with what its datasets remember of an earlier look forgotten."""
+        context = self._context(request)
+        if self._latest is None:
+            self._latest = context._get_catalog()
+        for dataset in self._latest._datasets.values():
+            if isinstance(dataset, AbstractVersionedDataset):
+                dataset.release()
+        return self._latest
 
     def _parameters(self, request: dict[str, Any]) -> dict[str, Any]:
         parameters: dict[str, Any] = self._context(request).config_loader["parameters"]

@@ -13,7 +13,7 @@ from leagents_kedro.budgets import (
 )
 from leagents_kedro.configuration import ConfigLoader
 from leagents_kedro.events import EventHooks
-from leagents_kedro.hooks import GateHooks, ParameterHooks, StopFileHooks
+from leagents_kedro.hooks import GateHooks, ParameterHooks, RunStatusHooks, StopFileHooks
 from leagents_kedro.preflight import PreflightHooks
 from leagents_kedro.redaction import RedactedRecord
 from leagents_kedro.retention import RetentionHooks
@@ -40,6 +40,7 @@ HOOKS = (
     StopFileHooks(),
     RetentionHooks(),
     EventHooks(),
+    RunStatusHooks(),
 )
 CONFIG_LOADER_CLASS = ConfigLoader
 CONFIG_LOADER_ARGS = {

@@ -2,6 +2,7 @@
 
 import gc
 from importlib import import_module
+from typing import Any
 
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
@@ -14,27 +15,30 @@ _TRAINING = ("leagents_kedro.simulation.metaworld_state", "lerobot.policies.fact
 class WarmUpHooks:
     """Start the server of worker processes as soon as it is known that some will be needed."""
 
+    @hook_impl
+    def before_loop(self, parameters: dict[str, Any]) -> None:
+        """Begin before anything heavy is imported here."""
+        _start_server(parameters.get("evaluation"))
+
     @hook_impl(tryfirst=True)
     def before_cycle_opened(self, catalog: CatalogProtocol) -> None:
-        """Begin before anything heavy is imported here."""
-        if _warm_up(catalog):
+        """Import what the checks of the cycle, and the cycle, need."""
+        if _EVALUATION in catalog:
             _import()
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         """Begin where a single stage or a resumed cycle is run."""
-        if _EVALUATION in pipeline.inputs() and _warm_up(catalog):
+        if _EVALUATION in pipeline.inputs():
+            _start_server(catalog.load(_EVALUATION).model_dump())
             _import()
 
 
-def _warm_up(catalog: CatalogProtocol) -> bool:
-    """Start the server if there will be workers; whether anything is simulated."""
-    evaluation = catalog.load(_EVALUATION) if _EVALUATION in catalog else None
-    if evaluation and (evaluation.workers != 1 or evaluation.episode_timeout_s):
+def _start_server(evaluation: dict[str, Any] | None) -> None:
+    if evaluation and (evaluation["workers"] != 1 or evaluation["episode_timeout_s"]):
         from leagents_kedro.simulation.workers import warm_up
 
         warm_up()
-    return evaluation is not None
 
 
 def _import() -> None:

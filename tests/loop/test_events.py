@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from leagents_kedro.events import device_seconds, redacted, unfinished
+from leagents_kedro.events import device_seconds, unfinished
+from leagents_kedro.redaction import redacted
 
 
 def events(project):

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 
@@ -41,6 +43,18 @@ def test_a_stop_file_ends_the_loop_before_the_next_cycle(project):
     stop.unlink()
     project.kedro("run")
     assert len(project.rows) == 4
+
+
+def test_kedro_viz_shows_the_last_run(project):
+    settings = project.path / "src/loop_project/settings.py"
+    settings.write_text(settings.read_text().replace('"kedro_viz", "kedro-viz", ', ""))
+    assert project.kedro("run").code == 0
+    assert len(project.rows) == 4
+    events = json.loads((project.path / ".viz/kedro_pipeline_events.json").read_text())
+    assert [event["event"] for event in events if "pipeline" in event["event"]] == [
+        "before_pipeline_run",
+        "after_pipeline_run",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_budgets_can_be_raised_later(project):
     assert len(project.rows) == 4
 
 
-EVENTS_OF_TWO_CYCLES = 344
+EVENTS_OF_TWO_CYCLES = 338
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,6 @@ _LIBRARIES = (
     "lerobot.envs.factory",
     "lerobot.policies.act.modeling_act",
     "lerobot.policies.factory",
-    "kedro.framework.cli",  # which the main script imports, and every process that this one starts imports that
 )
 
 if sys.platform == "linux":

@@ -8,6 +8,7 @@ import faulthandler
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -36,7 +37,8 @@ def usable_cores() -> int:
 
 def warm_up() -> None:
     """Start the server that workers are forked from, if there is none; returns before its imports are done."""
-    _context.set_forkserver_preload(_PRELOADED)
+    main_is_script = sys.modules["__main__"].__spec__ is None  # such as `kedro`, which every child then imports, too
+    _context.set_forkserver_preload([*_PRELOADED, *["kedro.framework.cli"] * main_is_script])
     forkserver.ensure_running()
 
 

@@ -78,7 +78,7 @@ def select_episodes(mix: Shards, suite: SuiteParams, selection: SelectionParams)
             f"suite.tasks: several tasks have the sentence {', '.join(map(repr, shared))}, which is all that tells "
             "their episodes apart in a LeRobotDataset; keep one of them"
         )
-    check_dataset(mix.root)
+    mix = check_dataset(mix.root)  # which has read its index
     with EnvironmentPool(suite.environment, suite.options) as pool:
         check_fit(mix, pool.features, pool.fps)
     everything = episodes.select_episodes(mix.index, mix.tasks, sentences, selection.per_task)
