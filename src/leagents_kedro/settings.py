@@ -1,7 +1,9 @@
 """Settings of the Kedro project."""
 
 import logging
+import sys
 import warnings
+from importlib.util import find_spec
 
 from leagents_kedro.approval import ApprovalHooks
 from leagents_kedro.budgets import (
@@ -22,6 +24,11 @@ from leagents_kedro.warm_up import WarmUpHooks
 
 # Kedro 1.7 calls OmegaConf 2.4 by an old name in every command; there is nothing a user can do about it.
 warnings.filterwarnings("ignore", "register_new_resolver", UserWarning)
+
+# Kedro tries to import ibis for every parameter of every catalog. Python would search its whole path each time for
+# what is not installed; None tells it at once.
+if find_spec("ibis") is None:
+    sys.modules["ibis"] = None  # type: ignore[assignment]
 
 logging.setLogRecordFactory(RedactedRecord)
 
