@@ -11,8 +11,6 @@ from leagents_kedro.datasets.published import NamedErrors
 from leagents_kedro.errors import ConstitutionError
 from leagents_kedro.parameters import validated
 
-_SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in C: jobs are held against the file often
-
 
 class ConstitutionDataset(NamedErrors, AbstractDataset[NoReturn, Constitution]):
     """A YAML file beside the parameters, but none of them: ``--params`` does not reach it.
@@ -37,7 +35,7 @@ class ConstitutionDataset(NamedErrors, AbstractDataset[NoReturn, Constitution]):
                 "another one in the catalog entry 'constitution'."
             )
         try:
-            limits = yaml.load(self._filepath.read_text(encoding="utf-8"), Loader=_SAFE_LOADER)
+            limits = yaml.safe_load(self._filepath.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ConstitutionError(
                 f"{self._filepath}: expected YAML with the limits of the loop, got something else: {error}. "
