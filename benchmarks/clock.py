@@ -27,15 +27,7 @@ class DatasetClock:
         """Stop, before all other hooks."""
         self._seconds += time.perf_counter() - self._start
 
-    @hook_impl(trylast=True)
-    def before_dataset_saved(self) -> None:
-        """Start, after all other hooks."""
-        self._start = time.perf_counter()
-
-    @hook_impl(tryfirst=True)
-    def after_dataset_saved(self) -> None:
-        """Stop, before all other hooks."""
-        self._seconds += time.perf_counter() - self._start
+    before_dataset_saved, after_dataset_saved = before_dataset_loaded, after_dataset_loaded
 
     @hook_impl
     def after_pipeline_run(self, run_params: dict[str, Any]) -> None:

@@ -1,12 +1,13 @@
 """What takes long to import is imported before the loop needs it: here, and on another core for what simulates."""
 
-import gc
-from importlib import import_module
+from functools import cache
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
+
+from leagents_kedro.imports import import_uncollected
 
 _EVALUATION = "params:evaluation"  # input of every node that simulates
 _TRAINING = ("leagents_kedro.simulation.metaworld_state", "lerobot.policies.factory")
@@ -41,15 +42,7 @@ def _start_server(evaluation: dict[str, Any] | None) -> None:
         warm_up()
 
 
+@cache
 def _import() -> None:
-    """Import without collecting garbage, a tenth of the time: a million objects, and next to none of them garbage.
-
-    Later collections leave them out, too.
-    """
-    gc.disable()
-    try:
-        for name in _TRAINING:
-            import_module(name)
-        gc.freeze()
-    finally:
-        gc.enable()
+    """Import once: whatever is garbage when it is done again would never be collected."""
+    import_uncollected(*_TRAINING)

@@ -1,14 +1,15 @@
 """Importing this makes a process ready for workers to be forked from it: the server of `workers`, and no other.
 
-It is tied to the process that started it, as it must not go on importing for nobody. Everything is imported, without
-looking for garbage, which there is none, and left out of later collections: those would copy what forks share.
+It is tied to the process that started it, as it must not go on importing for nobody. What it imported is left out of
+later collections: those would copy what forks share. LeRobot's plug-in discovery imports all modules of `simulation`,
+so this is not one of them.
 """
 
 import ctypes
-import gc
 import signal
 import sys
-from importlib import import_module
+
+from leagents_kedro.imports import import_uncollected
 
 _PR_SET_PDEATHSIG = 1
 _LIBRARIES = (
@@ -21,9 +22,5 @@ _LIBRARIES = (
 
 if sys.platform == "linux":
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-gc.disable()
-for _library in _LIBRARIES:
-    import_module(_library)
+import_uncollected(*_LIBRARIES)
 sys.modules["leagents_kedro.simulation.metaworld_env"].compile_arm()
-gc.freeze()
-gc.enable()
