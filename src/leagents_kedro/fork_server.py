@@ -9,7 +9,7 @@ import ctypes
 import signal
 import sys
 
-from leagents_kedro.imports import import_uncollected
+from leagents_kedro.imports import import_libraries
 
 _PR_SET_PDEATHSIG = 1
 _LIBRARIES = (
@@ -22,5 +22,5 @@ _LIBRARIES = (
 
 if sys.platform == "linux":
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-import_uncollected(*_LIBRARIES)
+import_libraries(*_LIBRARIES)
 sys.modules["leagents_kedro.simulation.metaworld_env"].compile_arm()

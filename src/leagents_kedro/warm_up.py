@@ -7,7 +7,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
-from leagents_kedro.imports import import_uncollected
+from leagents_kedro.imports import import_libraries
 
 _EVALUATION = "params:evaluation"  # input of every node that simulates
 _TRAINING = ("leagents_kedro.simulation.metaworld_state", "lerobot.policies.factory")
@@ -45,4 +45,4 @@ def _start_server(evaluation: dict[str, Any] | None) -> None:
 @cache
 def _import() -> None:
     """Import once: whatever is garbage when it is done again would never be collected."""
-    import_uncollected(*_TRAINING)
+    import_libraries(*_TRAINING)
