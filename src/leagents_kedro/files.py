@@ -3,9 +3,26 @@
 import errno
 import os
 import shutil
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 _WITHOUT_LINKS = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP}
+
+
+@dataclass(frozen=True)
+class FileState:
+    """A file as it is: equal to itself, and to its hard links, until it is written again; the key of a cache."""
+
+    path: Path = field(compare=False)
+    identity: tuple[int, ...]
+    size: int
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Look at the file."""
+        status = path.stat()
+        return cls(path, (status.st_dev, status.st_ino, status.st_mtime_ns), status.st_size)
 
 
 def make_folder(path: Path) -> None:

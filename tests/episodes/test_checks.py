@@ -1,6 +1,7 @@
 import json
 import shutil
 
+import pyarrow.parquet as pq
 import pytest
 
 from leagents_kedro.episodes.checks import check_dataset, check_fit
@@ -26,7 +27,7 @@ DAMAGES = {
     "no episodes": (lambda root: shutil.rmtree(root / "meta" / "episodes"), "finalized"),
     "no data": (lambda root: shutil.rmtree(root / "data"), "data should have 23 rows"),
     "no footer": (lambda root: truncate(next(root.glob("data/*/*.parquet"))), "never finalized"),
-    "no episode footer": (lambda root: truncate(next(root.glob("meta/episodes/*/*"))), "never finalized"),
+    "no episode footer": (lambda root: truncate(next(root.glob("meta/episodes/*/*"))), "Was the dataset finalized"),
     "no tasks": (lambda root: (root / "meta" / "tasks.parquet").unlink(), "tasks.parquet"),
     "no statistics": (lambda root: (root / "meta" / "stats.json").unlink(), "recompute_stats"),
     "episodes lost": (
@@ -109,3 +110,13 @@ def test_all_differences_from_the_environment_are_named(make_shards, state):
         "the environment does not give 'next.reward'",
     ):
         assert expected in str(caught.value)
+
+
+def test_a_file_is_read_again_once_it_was_written(make_shards):
+    root = make_shards("mix").root
+    check_dataset(root)
+    file = next(root.glob("data/*/*.parquet"))
+    table = pq.read_table(file)
+    pq.write_table(table.slice(1), file)
+    with pytest.raises(DatasetError, match=r"data should have 23 rows, .* got 22"):
+        check_dataset(root)

@@ -1,6 +1,7 @@
 """Whether a dataset is complete, and fits: named errors before LeRobot would look for the missing part on the Hub."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 from leagents_kedro.episodes.columns import Features, recorded_features, visual_features
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import DatasetError
+from leagents_kedro.files import FileState
 from leagents_kedro.untrusted import check_dataset_paths
 
 _VERSION = "v3.0"
@@ -26,11 +28,10 @@ def check_dataset(root: Path) -> Shards:
     check_dataset_paths(root, shards.info)
     if not shards.total_episodes:
         raise DatasetError(f"{root}: the dataset has no episodes")
-    for name, files, expected in (
-        ("meta/episodes", shards.episode_files, shards.total_episodes),
-        ("data", shards.data_files, shards.total_frames),
+    for name, rows, expected in (
+        ("meta/episodes", len(shards.index.length), shards.total_episodes),
+        ("data", sum(_count_rows(FileState.of(file)) for file in shards.data_files), shards.total_frames),
     ):
-        rows = sum(map(_count_rows, files))
         if rows != expected:
             raise DatasetError(
                 f"{root}: {name} should have {expected} rows, as meta/info.json says, got {rows}; "
@@ -105,12 +106,13 @@ def _check_version(shards: Shards) -> None:
     raise DatasetError(f"{shards.root}: codebase_version should be {_VERSION}, got {version}; {fix}")
 
 
-def _count_rows(file: Path) -> int:
+@lru_cache(maxsize=1024)
+def _count_rows(file: FileState) -> int:
     try:
-        return pq.read_metadata(file).num_rows
+        return pq.read_metadata(file.path).num_rows
     except (OSError, pa.ArrowException) as error:
         raise DatasetError(
-            f"{file}: unfinished parquet file of a dataset that was never finalized, or a damaged one. {error}"
+            f"{file.path}: unfinished parquet file of a dataset that was never finalized, or a damaged one. {error}"
         ) from error
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,12 @@ import pyarrow.compute as pc
 
 from leagents_kedro.episodes.columns import Features, read_table
 from leagents_kedro.errors import DatasetError
+from leagents_kedro.files import FileState
 
 if TYPE_CHECKING:
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+_SMALL = 1 << 20  # bytes; larger files are few, and not worth the memory
 
 
 @dataclass(frozen=True)
@@ -120,15 +123,10 @@ class Shards:
         Raises:
             DatasetError: ``meta/episodes`` is missing or unfinished, or names a sentence that is no task.
         """
-        numbers = ["episode_index", "length", "dataset_from_index", "dataset_to_index"]
-        columns: dict[str, list[np.ndarray]] = {key: [] for key in [*numbers, "task"]}
         # File by file: the sentences of a million episodes would take more memory than all else.
-        for file in self._described_files():
-            table = read_table([file], [*numbers, "tasks"])
-            for key in numbers:
-                columns[key].append(table[key].to_numpy())
-            columns["task"] += [self._first_tasks(chunk) for chunk in table["tasks"].chunks]
-        return EpisodeIndex(*map(np.concatenate, columns.values()))
+        files = map(FileState.of, self._described_files())
+        parts = [(_part if file.size <= _SMALL else _part.__wrapped__)(file, self.tasks) for file in files]
+        return EpisodeIndex(*map(np.concatenate, zip(*parts, strict=True)))
 
     def episode_table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Return ``meta/episodes``, one row an episode, with ``columns`` or all of them.
@@ -142,18 +140,6 @@ class Shards:
         if not (files := self.episode_files):
             raise DatasetError(f"{self.root}: no meta/episodes; the dataset is empty or was never finalized")
         return files
-
-    def _first_tasks(self, sentences: pa.ListArray) -> np.ndarray:
-        """Return the position in `tasks` of each episode's first sentence, (episodes,) int64."""
-        if len(sentences) != np.count_nonzero(sentences.value_lengths()):
-            raise DatasetError(f"{self.root}: meta/episodes has episodes without a task")
-        every = sentences.flatten()
-        task = pc.index_in(every, value_set=pa.array(self.tasks, pa.string()))
-        if task.null_count:
-            unknown = every.filter(pc.is_null(task))[0].as_py()
-            raise DatasetError(f"{self.root}: an episode's task {unknown!r} is not in meta/tasks.parquet")
-        offsets = sentences.offsets.to_numpy()
-        return task.to_numpy().astype(np.int64)[offsets[:-1] - offsets[0]]
 
     def lerobot(
         self, episodes: Sequence[int] | None = None, delta_timestamps: dict[str, list[float]] | None = None
@@ -178,6 +164,28 @@ class Shards:
             delta_timestamps=delta_timestamps,
             video_backend="pyav",  # comes with LeRobot; torchcodec needs libraries of the system
         )
+
+
+@lru_cache(maxsize=1024)
+def _part(file: FileState, tasks: tuple[str, ...]) -> tuple[np.ndarray, ...]:
+    """Return the columns of `EpisodeIndex` for the episodes in ``file``, which most versions of a dataset share."""
+    numbers = ["episode_index", "length", "dataset_from_index", "dataset_to_index"]
+    table = read_table([file.path], [*numbers, "tasks"])
+    first_tasks = [_first_tasks(chunk, tasks, file.path) for chunk in table["tasks"].chunks]
+    return *(table[key].to_numpy() for key in numbers), np.concatenate(first_tasks)
+
+
+def _first_tasks(sentences: pa.ListArray, tasks: tuple[str, ...], file: Path) -> np.ndarray:
+    """Return the position in ``tasks`` of each episode's first sentence, (episodes,) int64."""
+    if len(sentences) != np.count_nonzero(sentences.value_lengths()):
+        raise DatasetError(f"{file}: episodes without a task")
+    every = sentences.flatten()
+    task = pc.index_in(every, value_set=pa.array(tasks, pa.string()))
+    if task.null_count:
+        unknown = every.filter(pc.is_null(task))[0].as_py()
+        raise DatasetError(f"{file}: an episode's task {unknown!r} is not in meta/tasks.parquet")
+    offsets = sentences.offsets.to_numpy()
+    return task.to_numpy().astype(np.int64)[offsets[:-1] - offsets[0]]
 
 
 @dataclass(frozen=True)
