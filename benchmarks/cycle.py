@@ -219,7 +219,7 @@ def _leagents_python() -> Path:
     uv = os.environ.get("UV") or shutil.which("uv") or str(ROOT / ".tools" / "uv" / "bin" / "uv")
     call([uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(environment)])
     lerobot = ["lerobot[training,evaluation,metaworld]", "mujoco", "--constraints", str(ROOT / "constraints.txt")]
-    call([uv, "pip", "install", "--quiet", "--python", str(python), LEAGENTS, *lerobot])
+    call([uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python), LEAGENTS, *lerobot])
     return python
 
 

@@ -19,6 +19,7 @@ from leagents_kedro.files import write_atomically
 
 ROOT = Path(__file__).parents[1]
 ENVIRON = os.environ | {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
+ENVIRON.pop("PYTHONDONTWRITEBYTECODE", None)  # where it is set, each start compiles libraries: who starts often loses
 _POLL_S = 0.05
 
 

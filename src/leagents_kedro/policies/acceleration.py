@@ -62,7 +62,7 @@ def _dropout(original: "Dropout") -> "Dropout":
             return original(values, p, training, inplace)
         draws = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(torch.iinfo(torch.int64).min, None)
         numbers = draws.view(torch.int16)[: values.numel()].view(values.shape)
-        kept = numbers >= dropped - _DRAWN // 2
-        return values * kept.to(values.dtype).mul_(_DRAWN / (_DRAWN - dropped))
+        kept = torch.ge(numbers, dropped - _DRAWN // 2, out=torch.empty_like(values))  # ones and zeros
+        return values * kept.mul_(_DRAWN / (_DRAWN - dropped))
 
     return dropout
