@@ -44,6 +44,7 @@ optimizer.step()
     "use",
     [
         "import torch._dynamo.config; assert torch._dynamo.config is sys.modules['torch._dynamo.config']",
+        "layer = torch.compiler.disable(torch.nn.Linear(1, 1), recursive=True); assert layer.weight.shape == (1, 1)",
         "assert sys.modules['torchvision.ops.roi_align'].is_compile_supported('cpu') in (False, True)",
     ],
 )

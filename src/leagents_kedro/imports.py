@@ -7,11 +7,11 @@ shall leave alone. As long as nothing is compiled, stand-ins for its modules tak
 import gc
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial, wraps
+from functools import wraps
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 _COMPILER = "torch._dynamo"
@@ -44,10 +44,10 @@ class _StandIn(ModuleType):
 
 class _Compiler(_StandIn):
     @staticmethod
-    def disable(function: Callable[..., Any] | None = None, *args: Any, **options: Any) -> Callable[..., Any]:
-        if function is None:
-            return partial(_Compiler.disable, **options)
-        called = function
+    def disable(function: Any = None, *args: Any, **options: Any) -> Any:
+        if not isinstance(function, FunctionType):
+            return _real(_COMPILER).disable(function, *args, **options)
+        called: Callable[..., Any] = function
 
         @wraps(function)
         def disabled(*arguments: Any, **named: Any) -> Any:

@@ -18,6 +18,11 @@ def truncate(path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
 
+def dangle(path) -> None:
+    path.unlink()
+    path.symlink_to(path.with_name("nowhere"))
+
+
 DAMAGES = {
     "no info": (lambda root: (root / "meta" / "info.json").unlink(), "no LeRobotDataset"),
     "torn info": (lambda root: (root / "meta" / "info.json").write_text("{"), "no LeRobotDataset"),
@@ -28,6 +33,8 @@ DAMAGES = {
     "no data": (lambda root: shutil.rmtree(root / "data"), "data should have 23 rows"),
     "no footer": (lambda root: truncate(next(root.glob("data/*/*.parquet"))), "never finalized"),
     "no episode footer": (lambda root: truncate(next(root.glob("meta/episodes/*/*"))), "Was the dataset finalized"),
+    "data gone": (lambda root: dangle(next(root.glob("data/*/*.parquet"))), "file-000.parquet: unfinished"),
+    "episodes gone": (lambda root: dangle(next(root.glob("meta/episodes/*/*"))), "file-000.parquet: missing"),
     "no tasks": (lambda root: (root / "meta" / "tasks.parquet").unlink(), "tasks.parquet"),
     "no statistics": (lambda root: (root / "meta" / "stats.json").unlink(), "recompute_stats"),
     "episodes lost": (
