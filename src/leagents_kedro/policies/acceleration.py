@@ -1,5 +1,7 @@
 """What makes training faster and leaves its results the same but for rounding and the random numbers of dropout."""
 
+import ctypes
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,33 +12,42 @@ if TYPE_CHECKING:
     type Dropout = Callable[[torch.Tensor, float, bool, bool], torch.Tensor]
 
 _DRAWN = 1 << 16  # numbers that an element's share of a draw can be
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # options of mallopt(3)
+_LARGEST_MMAP_THRESHOLD = 32 << 20
 
 
 @contextmanager
 def accelerated() -> Iterator[None]:
-    """Multiply in TF32 and measure convolutions on CUDA, as ``lerobot-train`` does, and draw dropout fast on a CPU.
+    """Multiply in TF32 and measure convolutions on CUDA, as ``lerobot-train`` does; draw dropout fast on a CPU.
 
     Only while this lasts: what follows in this process, an evaluation, must give the same whether a training came
-    before it or not.
+    before it or not. Freed memory is kept for the next step, and given back in the end.
     """
     import torch
 
     functional, matmul, cudnn = torch.nn.functional, torch.backends.cuda.matmul, torch.backends.cudnn
     before = matmul.allow_tf32, cudnn.benchmark, functional.dropout
     matmul.allow_tf32, cudnn.benchmark, functional.dropout = True, True, _dropout(functional.dropout)
+    give_back = _keep_freed_memory()
     try:
         yield
     finally:
+        give_back()
         matmul.allow_tf32, cudnn.benchmark, functional.dropout = before
 
 
-def fuse(optimizer: "torch.optim.Optimizer") -> None:
-    """Let Adam update all parameters in one kernel; torch takes the flag from the parameter groups."""
-    import torch
+def _keep_freed_memory() -> Callable[[], Any]:
+    """Let the C library keep what is freed, and return what gives it back to the system.
 
-    if isinstance(optimizer, torch.optim.Adam):
-        for group in optimizer.param_groups:
-            group.update(fused=True, foreach=False)
+    A step allocates what the one before it freed. glibc may have returned that to the system, which clears each page
+    when it is touched again: up to a tenth of a small policy's step.
+    """
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if not hasattr(library, "mallopt"):  # not glibc
+        return lambda: None
+    library.mallopt(_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
+    library.mallopt(_TRIM_THRESHOLD, -1)  # never
+    return lambda: library.malloc_trim(0)
 
 
 def skip_unread_tokens(policy: Any) -> None:

@@ -23,7 +23,8 @@ from leagents_kedro.episodes.frame_cache import FrameCache
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import CheckpointError, DatasetError, ParameterError, TrainingError
 from leagents_kedro.files import sync, sync_tree
-from leagents_kedro.policies.acceleration import accelerated, fuse, skip_unread_tokens
+from leagents_kedro.policies.acceleration import accelerated, skip_unread_tokens
+from leagents_kedro.policies.update import updater
 from leagents_kedro.records import Record
 from leagents_kedro.spelling import no_such
 from leagents_kedro.untrusted import check_checkpoint
@@ -113,7 +114,7 @@ def train(
     meta = _metadata(config)
     policy, preprocessor, postprocessor = _policy_and_processors(config, meta, source, keeps_statistics)
     optimizer, scheduler = make_optimizer_and_scheduler(config, policy)
-    fuse(optimizer)
+    update = updater(optimizer, list(policy.parameters()), config.optimizer.grad_clip_norm)
     skip_unread_tokens(policy)
     step = 0
     if last:
@@ -127,16 +128,13 @@ def train(
         torch.device(config.policy.device).type, torch.bfloat16, enabled=settings.precision == "bfloat16"
     )
     policy.train()
-    weights = list(policy.parameters())
     losses: list[torch.Tensor] = []
     for frames in batches:
         batch = preprocessor(reader.batch(frames))
         with autocast:
             loss, _ = policy.forward(batch)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(weights, config.optimizer.grad_clip_norm or math.inf)
-        optimizer.step()
-        optimizer.zero_grad()
+        update()
         if scheduler is not None:
             scheduler.step()
         if hasattr(policy, "update"):
