@@ -94,6 +94,25 @@ def test_dropout_follows_torchs_generator():
     assert torch.equal(masks(), masks())
 
 
+def test_each_call_has_a_mask_of_its_own():
+    torch.manual_seed(0)
+    with accelerated():
+        masks = torch.stack([functional.dropout(torch.ones(50_000), 0.5) > 0 for _ in range(8)]).double()
+    assert (torch.corrcoef(masks) - torch.eye(8, dtype=torch.float64)).abs().max() < 0.03
+
+
+def test_the_masks_of_a_step_do_not_depend_on_the_steps_before():
+    with accelerated() as begin_step:
+        masks = []
+        for drawn_before in (0, 30, 7):
+            functional.dropout(torch.ones(drawn_before), 0.5)
+            begin_step()
+            torch.manual_seed(3)
+            masks.append(functional.dropout(torch.ones(99), 0.5))
+    assert torch.equal(masks[0], masks[1])
+    assert torch.equal(masks[0], masks[2])
+
+
 @pytest.mark.parametrize(("p", "training"), [(0.0, True), (0.5, False)])
 def test_dropout_that_drops_nothing(p, training):
     with accelerated():

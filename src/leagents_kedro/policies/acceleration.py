@@ -12,25 +12,29 @@ if TYPE_CHECKING:
     type Dropout = Callable[[torch.Tensor, float, bool, bool], torch.Tensor]
 
 _DRAWN = 1 << 16  # numbers that an element's share of a draw can be
+_STOCK = 1 << 17  # elements of masks that are drawn together
+_ALIGNED = 16  # elements: 64 bytes
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # options of mallopt(3)
 _LARGEST_MMAP_THRESHOLD = 32 << 20
 
 
 @contextmanager
-def accelerated() -> Iterator[None]:
+def accelerated() -> Iterator[Callable[[], None]]:
     """Multiply in TF32 and measure convolutions on CUDA, as ``lerobot-train`` does; draw dropout fast on a CPU.
 
     Only while this lasts: what follows in this process, an evaluation, must give the same whether a training came
-    before it or not. Freed memory is kept for the next step, and given back in the end.
+    before it or not. Freed memory is kept for the next step, and given back in the end. What this gives is to be
+    called at the beginning of each step: then its random numbers depend on nothing but the state of torch's generator.
     """
     import torch
 
     functional, matmul, cudnn = torch.nn.functional, torch.backends.cuda.matmul, torch.backends.cudnn
+    dropout = _Dropout(functional.dropout)
     before = matmul.allow_tf32, cudnn.benchmark, functional.dropout
-    matmul.allow_tf32, cudnn.benchmark, functional.dropout = True, True, _dropout(functional.dropout)
+    matmul.allow_tf32, cudnn.benchmark, functional.dropout = True, True, dropout
     give_back = _keep_freed_memory()
     try:
-        yield
+        yield dropout.begin_step
     finally:
         give_back()
         matmul.allow_tf32, cudnn.benchmark, functional.dropout = before
@@ -42,8 +46,7 @@ def _keep_freed_memory() -> Callable[[], Any]:
     A step allocates what the one before it freed. glibc may have returned that to the system, which clears each page
     when it is touched again: up to a tenth of a small policy's step.
     """
-    library = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if not hasattr(library, "mallopt"):  # not glibc
+    if sys.platform != "linux" or not hasattr(library := ctypes.CDLL(None), "mallopt"):  # not glibc
         return lambda: None
     library.mallopt(_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
     library.mallopt(_TRIM_THRESHOLD, -1)  # never
@@ -59,21 +62,39 @@ def skip_unread_tokens(policy: Any) -> None:
         last.norm1.register_forward_pre_hook(lambda _, inputs: inputs[0][:1])
 
 
-def _dropout(original: "Dropout") -> "Dropout":
-    """Return ``torch.nn.functional.dropout`` with the masks of four elements in one draw of torch's generator.
+class _Dropout:
+    """``torch.nn.functional.dropout`` with masks from a stock; four elements share a draw of torch's generator.
 
-    torch draws once an element, on CPUs that are not Intel's in a loop that takes as long as a small policy's layer.
-    The probability is rounded to 2^-16; what stays is scaled by its exact inverse.
+    torch draws for each call, and once an element, on CPUs that are not Intel's in a loop that takes as long as a
+    small policy's layer. The probability is rounded to 2^-16; what stays is scaled by its exact inverse.
     """
-    import torch
 
-    def dropout(values: "torch.Tensor", p: float = 0.5, training: bool = True, inplace: bool = False) -> "torch.Tensor":
+    def __init__(self, original: "Dropout") -> None:
+        self._original = original
+        self._stock: dict[int, torch.Tensor] = {}  # by what is dropped of _DRAWN
+
+    def __call__(
+        self, values: "torch.Tensor", p: float = 0.5, training: bool = True, inplace: bool = False
+    ) -> "torch.Tensor":
         dropped = round(p * _DRAWN)
         if not training or inplace or values.device.type != "cpu" or not 0 < dropped < _DRAWN:
-            return original(values, p, training, inplace)
-        draws = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(torch.iinfo(torch.int64).min, None)
-        numbers = draws.view(torch.int16)[: values.numel()].view(values.shape)
-        kept = torch.ge(numbers, dropped - _DRAWN // 2, out=torch.empty_like(values))  # ones and zeros
-        return values * kept.mul_(_DRAWN / (_DRAWN - dropped))
+            return self._original(values, p, training, inplace)
+        count = values.numel()
+        stock = self._stock.get(dropped)
+        if stock is None or len(stock) < count:
+            stock = _masks(max(count, _STOCK), dropped)
+        self._stock[dropped] = stock[-(-count // _ALIGNED) * _ALIGNED :]
+        return values * stock[:count].view(values.shape)
 
-    return dropout
+    def begin_step(self) -> None:
+        self._stock.clear()
+
+
+def _masks(count: int, dropped: int) -> "torch.Tensor":
+    """Return zeros, as often as ``dropped`` of `_DRAWN`, and else what keeps the mean."""
+    import torch
+
+    draws = torch.empty(-(-count // 4), dtype=torch.int64).random_(torch.iinfo(torch.int64).min, None)
+    numbers = draws.view(torch.int16)[:count]
+    kept = torch.ge(numbers, dropped - _DRAWN // 2, out=torch.empty(count))  # ones and zeros
+    return kept.mul_(_DRAWN / (_DRAWN - dropped))

@@ -72,7 +72,6 @@ class TrainingSettings(Record):
     frame_cache_gb: Annotated[float, Field(ge=0)]
 
 
-@accelerated()
 def train(
     shards: Shards,
     episodes: Sequence[int],
@@ -129,24 +128,26 @@ def train(
     )
     policy.train()
     losses: list[torch.Tensor] = []
-    for frames in batches:
-        batch = preprocessor(reader.batch(frames))
-        with autocast:
-            loss, _ = policy.forward(batch)
-        loss.backward()
-        update()
-        if scheduler is not None:
-            scheduler.step()
-        if hasattr(policy, "update"):
-            policy.update()
-        losses.append(loss.detach())
-        step += 1
-        saves = should_save_checkpoint(step, settings.save_every_steps, rung.steps)
-        if saves or len(losses) == _CHECK_EVERY_STEPS:
-            progress(step, rung.steps, _mean_loss(losses, step))
-            losses.clear()
-        if saves:
-            last = _save(config, step, policy, optimizer, scheduler, preprocessor, postprocessor)
+    with accelerated() as begin_step:
+        for frames in batches:
+            begin_step()
+            batch = preprocessor(reader.batch(frames))
+            with autocast:
+                loss, _ = policy.forward(batch)
+            loss.backward()
+            update()
+            if scheduler is not None:
+                scheduler.step()
+            if hasattr(policy, "update"):
+                policy.update()
+            losses.append(loss.detach())
+            step += 1
+            saves = should_save_checkpoint(step, settings.save_every_steps, rung.steps)
+            if saves or len(losses) == _CHECK_EVERY_STEPS:
+                progress(step, rung.steps, _mean_loss(losses, step))
+                losses.clear()
+            if saves:
+                last = _save(config, step, policy, optimizer, scheduler, preprocessor, postprocessor)
     assert last is not None, "the last step is always saved"
     return last
 
