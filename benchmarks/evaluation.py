@@ -1,4 +1,4 @@
-"""Evaluation: rollouts beside environment stepping alone, LeRobot's own evaluation, and two processes beside one."""
+"""Evaluation: rollouts beside MetaWorld's steps alone, LeRobot's own evaluation, and two processes beside one."""
 
 import io
 import tempfile
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import yaml
 
@@ -16,6 +17,7 @@ from leagents_kedro.pipelines.training.params import TrainingParams
 from leagents_kedro.policies.actor import Actor
 from leagents_kedro.policies.training import train
 from leagents_kedro.simulation.experts import collect_demonstrations, demonstrate
+from leagents_kedro.simulation.metaworld_env import MetaWorldStateEnv
 from leagents_kedro.simulation.pool import EnvironmentPool
 from leagents_kedro.simulation.rollouts import Job, begin_episode, roll_out
 from leagents_kedro.simulation.simulator import Simulator
@@ -55,11 +57,13 @@ def rows(quick: bool) -> list[Row]:
 
 
 def _stepping_row(bench: _Bench, task: str, limit: float) -> Row:
-    """Compare with the same resets and actions in one environment."""
+    """Compare with the same resets and actions in one environment, whose steps are MetaWorld's own."""
     jobs = bench.jobs(task)
     kept = roll_out(bench.actor, jobs, bench.pool, slots=SLOTS, keep_episodes=True)
     actions = [episode.columns["action"] for _, episode in kept if episode]
-    env = bench.pool.acquire(task)
+    env = MetaWorldStateEnv(task, **OPTIONS)
+    with patch("leagents_kedro.simulation.metaworld_env.take_shortcuts"):
+        env.reset(seed=0)  # makes the simulation
 
     def stepping() -> None:
         for job, applied in zip(jobs, actions, strict=True):
@@ -68,8 +72,8 @@ def _stepping_row(bench: _Bench, task: str, limit: float) -> Row:
                 env.step(action)
 
     ours, alone = alternated([lambda: roll_out(bench.actor, jobs, bench.pool, slots=SLOTS), stepping], REPEATS)
-    bench.pool.release(task, env)
-    measured = f"{task}, {len(jobs)} episodes: stepping alone"
+    env.close()
+    measured = f"{task}, {len(jobs)} episodes: MetaWorld's steps alone"
     return Row("evaluation", measured, _s(ours), _s(alone), ours / alone, "<=", limit)
 
 
