@@ -62,7 +62,7 @@ def _stepping_row(bench: _Bench, task: str, limit: float) -> Row:
     kept = roll_out(bench.actor, jobs, bench.pool, slots=SLOTS, keep_episodes=True)
     actions = [episode.columns["action"] for _, episode in kept if episode]
     env = MetaWorldStateEnv(task, **OPTIONS)
-    with patch("leagents_kedro.simulation.metaworld_env.take_shortcuts"):
+    with patch("leagents_kedro.simulation.metaworld_shortcuts.take"):
         env.reset(seed=0)  # makes the simulation
 
     def stepping() -> None:

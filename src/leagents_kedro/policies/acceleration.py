@@ -53,15 +53,6 @@ def _keep_freed_memory() -> Callable[[], Any]:
     return lambda: library.malloc_trim(0)
 
 
-def skip_unread_tokens(policy: Any) -> None:
-    """Let the last layer of ACT's VAE encoder compute its first token alone: ACT reads no other."""
-    config = policy.config
-    if config.type == "act" and config.use_vae and not config.pre_norm:
-        last = policy.model.vae_encoder.layers[-1]
-        last.self_attn.register_forward_pre_hook(lambda _, inputs: (inputs[0][:1], *inputs[1:]))  # the queries
-        last.norm1.register_forward_pre_hook(lambda _, inputs: inputs[0][:1])
-
-
 class _Dropout:
     """``torch.nn.functional.dropout`` with masks from a stock; four elements share a draw of torch's generator.
 

@@ -23,7 +23,8 @@ from leagents_kedro.episodes.frame_cache import FrameCache
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import CheckpointError, DatasetError, ParameterError, TrainingError
 from leagents_kedro.files import sync, sync_tree
-from leagents_kedro.policies.acceleration import accelerated, skip_unread_tokens
+from leagents_kedro.policies import act_shortcuts
+from leagents_kedro.policies.acceleration import accelerated
 from leagents_kedro.policies.update import updater
 from leagents_kedro.records import Record
 from leagents_kedro.spelling import no_such
@@ -114,7 +115,7 @@ def train(
     policy, preprocessor, postprocessor = _policy_and_processors(config, meta, source, keeps_statistics)
     optimizer, scheduler = make_optimizer_and_scheduler(config, policy)
     update = updater(optimizer, list(policy.parameters()), config.optimizer.grad_clip_norm)
-    skip_unread_tokens(policy)
+    act_shortcuts.take(policy)
     step = 0
     if last:
         step, optimizer, scheduler = load_training_state(last, optimizer, scheduler)

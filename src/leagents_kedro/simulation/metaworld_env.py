@@ -12,7 +12,7 @@ from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from metaworld.sawyer_xyz_env import SawyerXYZEnv
 from metaworld.types import Task as MetaWorldTask
 
-from leagents_kedro.simulation.metaworld_shortcuts import take_shortcuts
+from leagents_kedro.simulation import metaworld_shortcuts
 from leagents_kedro.simulation.metaworld_state import ACTION_DIM, AGENT_DIM, METAWORLD_DIM, STATE_DIM
 from leagents_kedro.simulation.suites import metaworld_tasks
 
@@ -53,7 +53,7 @@ class MetaWorldStateEnv(gym.Env):
         goal_in_sight = {"env_cls": simulation_class, "rand_vec": None, "partially_observable": False}
         simulation.set_task(MetaWorldTask(self.task, pickle.dumps(goal_in_sight)))
         simulation.seeded_rand_vec = True
-        take_shortcuts(simulation)
+        metaworld_shortcuts.take(simulation)
         model = simulation.model
         self._pristine_positions = model.body_pos.copy(), model.site_pos.copy()
         # LeRobot's view of the table. Software rendering is several times as fast without shadows and multisampling.

@@ -8,7 +8,7 @@ from metaworld.sawyer_xyz_env import SawyerXYZEnv
 _CURRENT_DIM = 18  # hand (3), gripper's opening, and position (3) and quaternion (4) of up to two objects
 
 
-def take_shortcuts(simulation: SawyerXYZEnv) -> None:
+def take(simulation: SawyerXYZEnv) -> None:
     """Let ``simulation`` step in down to a third of the time."""
     simulation.touching_object = partial(_touches, simulation)
     simulation._get_curr_obs_combined_no_goal = partial(_current_observation, simulation)
