@@ -1,9 +1,11 @@
 """The plug-in keeps MetaWorld's physics, and a seed stands for one episode."""
 
+import gc
 import json
 import os
 import subprocess
 import sys
+import weakref
 from ctypes.util import find_library
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from lerobot.envs.metaworld import TASK_DESCRIPTIONS
 
 from leagents_kedro.errors import ParameterError
 from leagents_kedro.simulation.metaworld_env import MetaWorldStateEnv
+from leagents_kedro.simulation.metaworld_scene import scene_of
 from leagents_kedro.simulation.metaworld_state import MetaWorldStateConfig
 
 # Basketball, box-close, and lever-pull carry most from one reset to the next in MetaWorld itself.
@@ -37,6 +40,35 @@ def test_a_seed_determines_the_episode_in_a_new_and_in_a_used_environment(task: 
     repeated = trajectory(used, 2)
     np.testing.assert_array_equal(trajectory(MetaWorldStateEnv(task, 100), 2), repeated)
     assert not np.array_equal(trajectory(used, 3)[0], repeated[0])
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_environments_that_share_a_scene_do_not_disturb_each_other(task: str) -> None:
+    actions = np.random.default_rng(0).uniform(-1, 1, (25, 4)).astype(np.float32)
+
+    def steps(seed: int):
+        """Yield each observation and reward."""
+        env = MetaWorldStateEnv(task, 100)
+        yield env.reset(seed=seed)
+        for action in actions:
+            yield env.step(action)
+
+    alone = [list(steps(seed)) for seed in (1, 2)]
+    in_turns = list(zip(steps(1), steps(2), strict=True))
+    np.testing.assert_equal(in_turns, list(zip(*alone, strict=True)))
+
+
+def test_a_scene_is_freed_with_its_last_environment() -> None:
+    first, second = MetaWorldStateEnv("reach-v3", 100), MetaWorldStateEnv("reach-v3", 100)
+    for env in (first, second):
+        env.reset(seed=0)
+    assert first._simulation.model is second._simulation.model
+    scene = weakref.ref(scene_of("reach-v3"))
+    first.close()
+    assert scene() is scene_of("reach-v3")
+    second.close()
+    gc.collect()
+    assert scene() is None
 
 
 @pytest.mark.parametrize("task", ["reach-v3", "push-v3", "door-open-v3"])

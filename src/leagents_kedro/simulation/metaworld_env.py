@@ -8,11 +8,11 @@ import gymnasium as gym
 import mujoco
 import numpy as np
 from gymnasium import spaces
-from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from metaworld.sawyer_xyz_env import SawyerXYZEnv
 from metaworld.types import Task as MetaWorldTask
 
 from leagents_kedro.simulation import metaworld_shortcuts
+from leagents_kedro.simulation.metaworld_scene import scene_of
 from leagents_kedro.simulation.metaworld_state import ACTION_DIM, AGENT_DIM, METAWORLD_DIM, STATE_DIM
 from leagents_kedro.simulation.suites import metaworld_tasks
 
@@ -47,18 +47,14 @@ class MetaWorldStateEnv(gym.Env):
 
     @cached_property
     def _simulation(self) -> SawyerXYZEnv:
-        simulation_class = ALL_V3_ENVIRONMENTS[self.task]
-        simulation = simulation_class(render_mode=self.render_mode, camera_name="corner2")
+        self._scene = scene_of(self.task)
+        simulation = self._scene.simulation()
+        self._placement = self._scene.placement()
         # MT1 would simulate 50 resets to draw placements that the seeds of episodes replace.
-        goal_in_sight = {"env_cls": simulation_class, "rand_vec": None, "partially_observable": False}
+        goal_in_sight = {"env_cls": SawyerXYZEnv, "rand_vec": None, "partially_observable": False}
         simulation.set_task(MetaWorldTask(self.task, pickle.dumps(goal_in_sight)))
         simulation.seeded_rand_vec = True
         metaworld_shortcuts.take(simulation)
-        model = simulation.model
-        self._pristine_positions = model.body_pos.copy(), model.site_pos.copy()
-        # LeRobot's view of the table. Software rendering is several times as fast without shadows and multisampling.
-        model.cam_pos[2] = [0.75, 0.075, 0.7]
-        model.vis.quality.shadowsize = model.vis.quality.offsamples = 0
         return simulation
 
     def reset(
@@ -69,7 +65,7 @@ class MetaWorldStateEnv(gym.Env):
         simulation = self._simulation
         if seed is not None:
             simulation.seed(seed)
-        simulation.model.body_pos[:], simulation.model.site_pos[:] = self._pristine_positions
+        self._scene.reset()
         # Tasks compute part of their state from bodies as they stood before the placement was drawn. As in MetaWorld's
         # benchmarks, a second pass on the same placement corrects the first, which need not simulate the hand.
         simulation._freeze_rand_vec = False
@@ -81,6 +77,7 @@ class MetaWorldStateEnv(gym.Env):
         del simulation._reset_hand
         mujoco.mj_resetData(simulation.model, simulation.data)
         raw = simulation.reset_model()
+        self._placement = self._scene.placement()
         simulation.curr_path_length = 0
         simulation._prev_obs = raw[:18].copy()
         raw[18:36] = simulation._prev_obs
@@ -89,6 +86,7 @@ class MetaWorldStateEnv(gym.Env):
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         """Apply ``action`` (4,): a displacement of the hand in centimetres, and the gripper's effort."""
         simulation = self._simulation
+        self._scene.place(self._placement)
         raw, reward, _, _, info = simulation.step(action)
         success = bool(info["success"])
         truncated = simulation.curr_path_length >= self._max_episode_steps
@@ -96,13 +94,16 @@ class MetaWorldStateEnv(gym.Env):
 
     def render(self) -> np.ndarray:
         """Return the scene as uint8 (480, 480, 3)."""
-        return np.flip(self._simulation.render(), (0, 1))  # MetaWorld's corner2 camera hangs upside down
+        simulation = self._simulation
+        self._scene.place(self._placement)
+        return np.flip(simulation.render(), (0, 1))  # MetaWorld's corner2 camera hangs upside down
 
     def close(self) -> None:
         """Free the simulation; a later reset makes another."""
         simulation = self.__dict__.pop("_simulation", None)
         if simulation is not None:
             simulation.close()
+            del self._scene
 
     def _observation(self, raw: np.ndarray) -> dict[str, np.ndarray]:
         state = self._blank_state.copy()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import gymnasium as gym
     from lerobot.envs.configs import EnvConfig
 
-_IDLE_ENVIRONMENTS = 64  # of some 30 MB each, the longest idle is closed first
+_IDLE_ENVIRONMENTS = 64  # of tens of MB where they share nothing; the longest idle is closed first
 
 
 class EnvironmentPool:
