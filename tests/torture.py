@@ -47,7 +47,7 @@ evaluation: {{workers: 1, episode_timeout_s: null}}
 gating: {{max_pairs: 6, look_every: 2, floor: 0.0, futility_power: 0.0}}
 harvest: {{attempts_per_task: 12}}
 retention: {{keep_last: 1, keep_cited_by: []}}
-loop: {{max_cycles: 2, run_seed: 2}}
+loop: {{max_cycles: 2, run_seed: 1}}
 """
 CYCLES = ("run", "--pipelines=cycle")
 RUN_ID = re.compile(r"\d{4}-\d\d-\d\dT[\d.]+Z")
