@@ -1,9 +1,10 @@
 import ast
+import itertools
 import math
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
-from itertools import cycle, islice, product
+from itertools import islice, product
 from pathlib import Path
 
 import pytest
@@ -151,7 +152,7 @@ def test_equal_policies_are_told_apart_within_the_level_at_any_discordance(alpha
 @settings(max_examples=60, deadline=None)
 def test_the_counts_needed_spend_the_level_and_one_fewer_would_overspend(discordant, alpha, rho):
     rules = make_rules(alpha_promote=alpha, alpha_rollback=alpha, rho=rho, futility_power=0.0)
-    turns = cycle("+-")  # no look settles what stays as balanced as that
+    turns = itertools.cycle("+-")  # no look settles what stays as balanced as that
     balanced = "".join("".join(islice(turns, count)).ljust(20, "=") for count in discordant)
     looks = compare(make_pairs(balanced), rules).looks
     assert len(looks) == 5
