@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import count, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -129,17 +129,16 @@ def rows(quick: bool) -> list[Row]:
         project = copy_project(Path(folder, "project"), _parameters(size, [_small_act() | {"steps": size.steps}]))
         run_pipeline(project, "seed")
         mix = next((project / "data" / "05_model_input" / "mix").glob("*/mix"))
-        copies = count()
 
-        def ours() -> list[Cycle]:
-            first, later = (Path(folder, f"ours {next(copies)}") for _ in range(2))
+        def ours(when: str) -> list[Cycle]:
+            first, later = Path(folder, f"first {when}"), Path(folder, f"later {when}")
             cycles = [_first_cycle(shutil.copytree(project, first))]
             return cycles if quick else [*cycles, _later_cycle(shutil.copytree(project, later), size)]
 
-        before = ours()
+        before = ours("before")
         for settings in limits:
             theirs = _their_cycles(python, Path(folder, settings.name), mix, size, settings, cycles=len(before))
-            after = ours()
+            after = ours(f"after {settings.name}")
             for which, *mine, other, limit in zip(
                 ("first", "later"), before, after, theirs, limits[settings], strict=False
             ):

@@ -21,7 +21,10 @@ class FileState:
     @classmethod
     def of(cls, path: Path) -> Self:
         """Look at the file, or at the link where it leads nowhere: whoever reads it says so better."""
-        status = path.stat() if path.exists() else path.lstat()
+        try:
+            status = path.stat()
+        except OSError:
+            status = path.lstat()
         return cls(path, (status.st_dev, status.st_ino, status.st_mtime_ns), status.st_size)
 
 

@@ -4,11 +4,12 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from leagents_kedro.policies.acceleration import ALIGNED
+
 if TYPE_CHECKING:
     import torch
 
 _SMALL = 1 << 22  # elements of which a copy costs less than a call for each tensor
-_ALIGNED = 16  # elements: 64 bytes
 _OPTIONS = ("lr", "weight_decay", "eps", "amsgrad", "maximize", "fused", "foreach", "decoupled_weight_decay")
 
 
@@ -57,7 +58,7 @@ class _UpdateAsOne:
 
     def __init__(self, optimizer: "torch.optim.Optimizer", max_norm: float, otherwise: Callable[[], None]) -> None:
         self._optimizer, self._max_norm, self._otherwise = optimizer, max_norm, otherwise
-        self._weights = sorted(self._group()["params"], key=lambda weight: weight.numel() % _ALIGNED)  # aligned first
+        self._weights = sorted(self._group()["params"], key=lambda weight: weight.numel() % ALIGNED)  # aligned first
         self._trained: list[bool] | None = None  # which have gradients; not known before the first
         self._is_one = True
 

@@ -7,6 +7,8 @@ import numpy as np
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from metaworld.sawyer_xyz_env import SawyerXYZEnv
 
+_VIEW = {"render_mode": "rgb_array", "camera_name": "corner2"}
+
 type Placement = tuple[np.ndarray, np.ndarray]
 
 _scenes: "WeakValueDictionary[str, Scene]" = WeakValueDictionary()
@@ -25,7 +27,7 @@ class Scene:
 
     def __init__(self, task: str):
         own = ALL_V3_ENVIRONMENTS[task]
-        simulation = own(render_mode="rgb_array", camera_name="corner2")
+        simulation = own(**_VIEW)
         self._model = model = simulation.model
         # LeRobot's view of the table. Software rendering is several times as fast without shadows and multisampling.
         model.cam_pos[2] = [0.75, 0.075, 0.7]
@@ -38,7 +40,7 @@ class Scene:
     def simulation(self) -> SawyerXYZEnv:
         """Return a simulation with a state of its own."""
         self.reset()
-        return self._simulation_class(render_mode="rgb_array", camera_name="corner2")
+        return self._simulation_class(**_VIEW)
 
     def reset(self) -> None:
         """Put bodies and sites where they were compiled; who moves them from there asks for the `placement`."""
