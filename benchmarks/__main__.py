@@ -8,7 +8,7 @@ from rich.console import Console
 
 from benchmarks.report import with_table
 from benchmarks.sections import SECTIONS, measure
-from leagents_kedro.files import write_atomically
+from leagents_kedro.foundation.files import write_atomically
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from leagents_kedro.files import write_atomically
+from leagents_kedro.foundation.files import write_atomically
 
 ROOT = Path(__file__).parents[1]
 ENVIRON = os.environ | {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}

@@ -11,7 +11,7 @@ from multiprocessing import get_context
 
 from benchmarks.report import Report
 from benchmarks.table import Row
-from leagents_kedro.progress import progress_bar
+from leagents_kedro.foundation.progress import progress_bar
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 import os
 
-from leagents_kedro.files import FileState
+from leagents_kedro.foundation.files import FileState
 
 
 def test_the_state_of_a_file_is_that_of_its_links_until_it_is_written(tmp_path):

@@ -29,15 +29,15 @@ from leagents_kedro.episodes.checks import check_dataset
 from leagents_kedro.episodes.shards import Episode, Shards
 from leagents_kedro.errors import CheckpointError, DatasetError, LeAgentsError, ParameterError
 from leagents_kedro.events import EventHooks
+from leagents_kedro.foundation.redaction import RedactedRecord, redacted_errors
+from leagents_kedro.foundation.untrusted import REMOTE_CODE_POLICIES
 from leagents_kedro.history import History
 from leagents_kedro.jobs import training_job, violations
 from leagents_kedro.policies.checkpoints import checkpoint_digest
 from leagents_kedro.policies.training import Rung, TrainingSettings, policy_config
 from leagents_kedro.records import Lessons
-from leagents_kedro.redaction import RedactedRecord, redacted_errors
 from leagents_kedro.retention import discard_abandoned
 from leagents_kedro.simulation.suites import resolve_suite
-from leagents_kedro.untrusted import REMOTE_CODE_POLICIES
 
 ROOT = Path(__file__).parents[1]
 FRAGMENTS = ["..", ".", "", "x", "/", "\\", "~", "\0", "etc", "%2e%2e", "{0.__class__}", "{chunk_index}", "*", "mix"]
@@ -250,7 +250,7 @@ def test_no_state_of_a_processor_lies_outside_of_a_checkpoint(tmp_path_factory, 
     folder = version / "pretrained_model"
     folder.mkdir(parents=True)
     (folder / PROCESSORS[0]).write_text(json.dumps({"steps": [{"registry_name": "x", "state_file": name}]}))
-    from leagents_kedro.untrusted import check_checkpoint
+    from leagents_kedro.foundation.untrusted import check_checkpoint
 
     with suppress(CheckpointError):
         check_checkpoint(folder)

@@ -3,7 +3,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leagents_kedro.seeds import derive_seed
+from leagents_kedro.foundation.seeds import derive_seed
 
 names = st.tuples(st.integers(), st.text())
 

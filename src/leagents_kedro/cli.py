@@ -25,10 +25,10 @@ from yaml import YAMLError
 from leagents_kedro.approval import awaiting_constitution, awaiting_cycle
 from leagents_kedro.errors import LeAgentsError, ParameterError
 from leagents_kedro.events import charge_killed
+from leagents_kedro.foundation.redaction import redacted_errors
 from leagents_kedro.history import Abandoned, Answer, History
 from leagents_kedro.parameters import check_slice, validated
 from leagents_kedro.records import Outcomes
-from leagents_kedro.redaction import redacted_errors
 from leagents_kedro.replay import Replayed
 from leagents_kedro.replay import as_json as replayed_as_json
 from leagents_kedro.replay import render as replayed_as_table
@@ -264,20 +264,21 @@ def doctor(env: str | None, paths: tuple[Path, ...], json_wanted: bool) -> None:
     \b
         {"severity": "error" | "warning", "where": str, "what": str, "fix": str}
     """  # noqa: D301 - click takes a backspace for "do not wrap"
-    from leagents_kedro.lint import findings as lint
-    from leagents_kedro.lint.loop import lint_folder, lint_loop, needs_of
+    from leagents_kedro.doctor import report
+    from leagents_kedro.doctor.loop import examine_folder, examine_loop, needs_of
+    from leagents_kedro.foundation.findings import has_errors
 
     catalog = _catalog(env)
     with redirect_stdout(sys.stderr):
-        found = [finding for path in paths for finding in lint_folder(path, needs_of(catalog))]
-        found += [] if paths else lint_loop(catalog)
+        found = [finding for path in paths for finding in examine_folder(path, needs_of(catalog))]
+        found += [] if paths else examine_loop(catalog)
     if json_wanted:
-        click.echo(lint.as_json(found))
+        click.echo(report.as_json(found))
     elif found:
-        Console().print(lint.render(found))
+        Console().print(report.render(found))
     else:
         click.echo("Nothing was found.")
-    if lint.has_errors(found):
+    if has_errors(found):
         raise SystemExit(1)
 
 

@@ -12,9 +12,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from leagents_kedro.errors import ConstitutionError
-from leagents_kedro.nested import flat
+from leagents_kedro.foundation.nested import flat
+from leagents_kedro.foundation.untrusted import REMOTE_CODE_POLICIES
 from leagents_kedro.records import Record
-from leagents_kedro.untrusted import REMOTE_CODE_POLICIES
 
 _HARDWARE = {"lerobot-record", "lerobot-rollout", "lerobot-teleoperate", "lerobot-replay", "lerobot-calibrate"}
 

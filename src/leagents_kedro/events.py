@@ -13,8 +13,8 @@ from kedro.pipeline.node import Node
 
 from leagents_kedro.constitution import Constitution
 from leagents_kedro.errors import AwaitingApproval, ConstitutionError
+from leagents_kedro.foundation.redaction import redacted_row
 from leagents_kedro.records import Decision
-from leagents_kedro.redaction import redacted_row
 
 logger = logging.getLogger(__name__)
 

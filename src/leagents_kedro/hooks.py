@@ -14,10 +14,10 @@ from omegaconf import OmegaConf
 from pydantic import Field
 
 from leagents_kedro.errors import ParameterError
+from leagents_kedro.foundation.spelling import no_such
 from leagents_kedro.history import History
 from leagents_kedro.parameters import validated
 from leagents_kedro.records import Record
-from leagents_kedro.spelling import no_such
 
 
 class LoopParams(Record):

@@ -8,7 +8,7 @@ from kedro.validation import TypeExtractor
 from pydantic import BaseModel, ValidationError
 
 from leagents_kedro.errors import ParameterError
-from leagents_kedro.spelling import nearest, no_such
+from leagents_kedro.foundation.spelling import nearest, no_such
 
 _SLICES = {
     "node_names": ("--nodes", "node"),

@@ -5,14 +5,14 @@ from typing import Any, cast
 from kedro.framework.hooks import hook_impl
 from kedro.io import AbstractVersionedDataset, CatalogProtocol
 
+from leagents_kedro.doctor.checkpoints import examine_checkpoint
+from leagents_kedro.doctor.datasets import examine_dataset
+from leagents_kedro.doctor.needs import Needs
 from leagents_kedro.errors import CheckpointError, DatasetError
+from leagents_kedro.foundation.findings import stop_at_errors
 from leagents_kedro.gate import schedule
 from leagents_kedro.history import History
 from leagents_kedro.jobs import review, simulation_job, training_job
-from leagents_kedro.lint.checkpoints import lint_checkpoint
-from leagents_kedro.lint.datasets import lint_dataset
-from leagents_kedro.lint.findings import stop_at_errors
-from leagents_kedro.lint.needs import Needs
 from leagents_kedro.pipelines.selection.nodes import propose_plan, select_episodes
 from leagents_kedro.simulation.suites import resolve_suite
 
@@ -43,10 +43,10 @@ class PreflightHooks:
             mix = catalog.load("mix")
             select_episodes(mix, suite, catalog.load("params:selection"))
             if not _is_of_a_cycle(catalog, ledger):
-                stop_at_errors(lint_dataset(mix.root, Needs.of(suite)), DatasetError)
+                stop_at_errors(examine_dataset(mix.root, Needs.of(suite)), DatasetError)
         for checkpoint in (catalog.load("head") if "head" in catalog else None, blessed):
             if checkpoint:
-                stop_at_errors(lint_checkpoint(checkpoint.path, Needs.of(suite), content=False), CheckpointError)
+                stop_at_errors(examine_checkpoint(checkpoint.path, Needs.of(suite), content=False), CheckpointError)
 
 
 def _is_of_a_cycle(catalog: CatalogProtocol, ledger: list[dict[str, Any]]) -> bool:

@@ -8,7 +8,7 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from omegaconf import OmegaConf
 
-from leagents_kedro.nested import flat
+from leagents_kedro.foundation.nested import flat
 
 _PREFIX = "params:"
 

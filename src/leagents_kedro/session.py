@@ -18,11 +18,11 @@ from rich.console import Console
 
 from leagents_kedro.approval import awaiting_cycle, waits_for_approval
 from leagents_kedro.errors import AwaitingApproval, ParameterError
+from leagents_kedro.foundation.spelling import no_such
 from leagents_kedro.history import Closed, History, Opened
 from leagents_kedro.hooks import LoopParams, LoopSpecs
 from leagents_kedro.parameters import check_parameters
 from leagents_kedro.provenance import changes, code_version, constitution_digest, merge_parameters, node_parameters
-from leagents_kedro.spelling import no_such
 from leagents_kedro.status import render, summarise
 from leagents_kedro.versions import next_run_id, pin, versioned_datasets
 

@@ -15,9 +15,9 @@ from leagents_kedro.budgets import (
 )
 from leagents_kedro.configuration import ConfigLoader
 from leagents_kedro.events import EventHooks
+from leagents_kedro.foundation.redaction import RedactedRecord
 from leagents_kedro.hooks import GateHooks, ParameterHooks, RunStatusHooks, StopFileHooks
 from leagents_kedro.preflight import PreflightHooks
-from leagents_kedro.redaction import RedactedRecord
 from leagents_kedro.retention import RetentionHooks
 from leagents_kedro.session import CycleSession
 from leagents_kedro.warm_up import WarmUpHooks

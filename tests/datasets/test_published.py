@@ -10,7 +10,7 @@ from kedro.io.core import Version
 
 from leagents_kedro.datasets.published import PublishedDataset
 from leagents_kedro.errors import CheckpointError
-from leagents_kedro.files import link_tree
+from leagents_kedro.foundation.files import link_tree
 
 VERSION = "2026-01-01T00.00.00.000Z"
 

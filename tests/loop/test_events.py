@@ -3,7 +3,7 @@ import json
 import pytest
 
 from leagents_kedro.events import device_seconds, unfinished
-from leagents_kedro.redaction import redacted
+from leagents_kedro.foundation.redaction import redacted
 
 
 def events(project):

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from leagents_kedro.episodes.shards import Appended, Shards
+from leagents_kedro.foundation.seeds import derive_seed
 from leagents_kedro.pipelines.gating.nodes import publish_blessed
 from leagents_kedro.pipelines.harvest.nodes import collect_demonstrations, harvest_rollouts, merge_rollouts
 from leagents_kedro.records import Outcome, Outcomes, Plan
-from leagents_kedro.seeds import derive_seed
 
 PLAN = Plan(cycle=2, run=1, rung=0, initial="head", training_steps=20, reason="test")
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from leagents_kedro.datasets.published import PublishedDataset
 from leagents_kedro.errors import CheckpointError
-from leagents_kedro.files import link_tree
+from leagents_kedro.foundation.files import link_tree
+from leagents_kedro.foundation.untrusted import check_checkpoint
 from leagents_kedro.policies.checkpoints import checkpoint_digest
 from leagents_kedro.records import Checkpoint
-from leagents_kedro.untrusted import check_checkpoint
 
 _EMPTY = "EMPTY"
 _RECORD = "checkpoint.json"

@@ -13,7 +13,7 @@ from kedro.io.core import AbstractDataset
 
 from leagents_kedro.datasets.published import NamedErrors
 from leagents_kedro.errors import LedgerError
-from leagents_kedro.files import sync
+from leagents_kedro.foundation.files import sync
 
 _BLOCK_BYTES = 1 << 12
 

@@ -6,7 +6,7 @@ from kedro.io.core import VersionNotFoundError
 from kedro_datasets._typing import HTMLPreview
 
 from leagents_kedro.datasets.published import PublishedDataset
-from leagents_kedro.redaction import redacted
+from leagents_kedro.foundation.redaction import redacted
 
 
 class PageDataset(PublishedDataset[str, str]):

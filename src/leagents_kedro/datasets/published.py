@@ -11,7 +11,7 @@ from kedro.io.core import AbstractDataset, AbstractVersionedDataset, Version
 from kedro.io.core import DatasetError as KedroDatasetError
 
 from leagents_kedro.errors import LeAgentsError
-from leagents_kedro.files import make_folder, remove, sync, sync_tree, write_atomically
+from leagents_kedro.foundation.files import make_folder, remove, sync, sync_tree, write_atomically
 
 
 class NamedErrors:

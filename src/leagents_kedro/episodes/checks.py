@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from leagents_kedro.episodes.columns import Features, recorded_features, visual_features
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import DatasetError
-from leagents_kedro.files import FileState
-from leagents_kedro.untrusted import check_dataset_paths
+from leagents_kedro.foundation.files import FileState
+from leagents_kedro.foundation.untrusted import check_dataset_paths
 
 _VERSION = "v3.0"
 

@@ -11,7 +11,7 @@ from leagents_kedro.episodes.digests import episode_digests, write_digests
 from leagents_kedro.episodes.files import file_at, place_of
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.episodes.writing import EPISODES_PATH, write_frames, write_statistics, write_table
-from leagents_kedro.files import link_file, remove
+from leagents_kedro.foundation.files import link_file, remove
 
 _MB = 1024**2
 

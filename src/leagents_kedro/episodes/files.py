@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from leagents_kedro.files import link_file
+from leagents_kedro.foundation.files import link_file
 
 
 def link_files(source: Path, target: Path, pattern: str) -> None:

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 
 from leagents_kedro.episodes.files import digest
 from leagents_kedro.errors import DatasetError
-from leagents_kedro.files import remove, sync, sync_tree, write_atomically
-from leagents_kedro.progress import progress_bar
+from leagents_kedro.foundation.files import remove, sync, sync_tree, write_atomically
+from leagents_kedro.foundation.progress import progress_bar
 
 if TYPE_CHECKING:
     from PIL.Image import Image

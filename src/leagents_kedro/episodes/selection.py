@@ -6,7 +6,7 @@ import numpy as np
 
 from leagents_kedro.episodes.shards import EpisodeIndex
 from leagents_kedro.errors import CoverageError
-from leagents_kedro.spelling import nearest
+from leagents_kedro.foundation.spelling import nearest
 
 
 def select_episodes(

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from leagents_kedro.episodes.columns import Features, read_table
 from leagents_kedro.errors import DatasetError
-from leagents_kedro.files import FileState
+from leagents_kedro.foundation.files import FileState
 
 if TYPE_CHECKING:
     from lerobot.datasets.lerobot_dataset import LeRobotDataset

@@ -39,7 +39,7 @@ from leagents_kedro.episodes.statistics import (
     write_summaries,
 )
 from leagents_kedro.errors import DatasetError
-from leagents_kedro.files import link_file
+from leagents_kedro.foundation.files import link_file
 
 if TYPE_CHECKING:
     from lerobot.datasets.utils import DatasetInfo

@@ -22,13 +22,13 @@ from leagents_kedro.episodes.batches import BatchReader
 from leagents_kedro.episodes.frame_cache import FrameCache
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import CheckpointError, DatasetError, ParameterError, TrainingError
-from leagents_kedro.files import sync, sync_tree
+from leagents_kedro.foundation.files import sync, sync_tree
+from leagents_kedro.foundation.spelling import no_such
+from leagents_kedro.foundation.untrusted import check_checkpoint
 from leagents_kedro.policies import act_shortcuts
 from leagents_kedro.policies.acceleration import accelerated
 from leagents_kedro.policies.update import updater
 from leagents_kedro.records import Record
-from leagents_kedro.spelling import no_such
-from leagents_kedro.untrusted import check_checkpoint
 
 if TYPE_CHECKING:
     import torch

@@ -8,8 +8,8 @@ import numpy as np
 
 from leagents_kedro.episodes.shards import Episode
 from leagents_kedro.errors import SimulationError
+from leagents_kedro.foundation.seeds import derive_seed
 from leagents_kedro.records import Outcome
-from leagents_kedro.seeds import derive_seed
 from leagents_kedro.simulation.pool import EnvironmentPool
 from leagents_kedro.simulation.rollouts import EpisodeRun, Job
 

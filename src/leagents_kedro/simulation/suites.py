@@ -8,8 +8,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, cast
 
 from leagents_kedro.errors import ParameterError
+from leagents_kedro.foundation.spelling import no_such
 from leagents_kedro.records import Task
-from leagents_kedro.spelling import no_such
 
 if TYPE_CHECKING:
     from lerobot.envs.configs import EnvConfig

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from leagents_kedro.files import write_atomically
+from leagents_kedro.foundation.files import write_atomically
 from leagents_kedro.policies.training import resolve_device
 from leagents_kedro.records import Checkpoint, Outcome
 from leagents_kedro.simulation.rollouts import Job

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from leagents_kedro.constitution import Constitution, require
+from leagents_kedro.foundation.progress import progress_bar
+from leagents_kedro.foundation.seeds import derive_seed
 from leagents_kedro.gate import compare, pair_outcomes, schedule
 from leagents_kedro.jobs import simulation_job
 from leagents_kedro.pipelines.gating.params import GatingParams
-from leagents_kedro.progress import progress_bar
 from leagents_kedro.records import Checkpoint, Outcome, Outcomes, Task
-from leagents_kedro.seeds import derive_seed
 from leagents_kedro.simulation.rollouts import Job
 from leagents_kedro.simulation.suites import resolve_suite
 from leagents_kedro.suite import SuiteParams

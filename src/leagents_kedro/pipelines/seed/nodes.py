@@ -4,15 +4,15 @@ from functools import partial
 from pathlib import Path
 
 from leagents_kedro.constitution import Constitution, require
+from leagents_kedro.doctor.datasets import examine_dataset
+from leagents_kedro.doctor.needs import Needs
 from leagents_kedro.episodes.shards import NewEpisodes, Shards
 from leagents_kedro.errors import DatasetError
+from leagents_kedro.foundation.findings import stop_at_errors
+from leagents_kedro.foundation.progress import progress_bar
 from leagents_kedro.jobs import simulation_job
-from leagents_kedro.lint.datasets import lint_dataset
-from leagents_kedro.lint.findings import stop_at_errors
-from leagents_kedro.lint.needs import Needs
 from leagents_kedro.pipelines.evaluation.looks import simulator
 from leagents_kedro.pipelines.evaluation.params import EvaluationParams
-from leagents_kedro.progress import progress_bar
 from leagents_kedro.simulation.experts import collect_demonstrations
 from leagents_kedro.simulation.pool import EnvironmentPool
 from leagents_kedro.simulation.suites import resolve_suite
@@ -44,7 +44,7 @@ def seed_mix(
         if local
         else _downloaded(str(demonstrations.repo_id), str(demonstrations.revision))
     )
-    stop_at_errors(lint_dataset(root, Needs.of(suite)), DatasetError)
+    stop_at_errors(examine_dataset(root, Needs.of(suite)), DatasetError)
     return Shards(root)
 
 

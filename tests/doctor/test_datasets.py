@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from leagents_kedro.lint.datasets import lint_dataset
-from leagents_kedro.lint.needs import Needs
+from leagents_kedro.doctor.datasets import examine_dataset
+from leagents_kedro.doctor.needs import Needs
 
 type Damage = Callable[[Path], object]
 
@@ -128,7 +128,7 @@ ERRORS = {
 def test_what_we_break_is_found_with_its_fix(sound, copied, needs, damage, fragments):
     root = copied(sound)
     damage(root)
-    told = [str(finding) for finding in lint_dataset(root, needs) if finding.severity == "error"]
+    told = [str(finding) for finding in examine_dataset(root, needs) if finding.severity == "error"]
     assert told
     for fragment in fragments:
         assert any(fragment in finding for finding in told), (fragment, told)
@@ -163,26 +163,26 @@ WARNINGS = {
 def test_what_is_only_odd_is_a_warning(sound, copied, needs, damage, what, fix):
     root = copied(sound)
     damage(root)
-    found = lint_dataset(root, needs)
+    found = examine_dataset(root, needs)
     assert [finding.severity for finding in found if what in finding.what and fix in finding.fix] == ["warning"], found
 
 
 def test_a_sound_dataset_has_no_finding(sound, sound_video, needs):
-    assert lint_dataset(sound, needs) == []
-    assert lint_dataset(sound_video) == []
+    assert examine_dataset(sound, needs) == []
+    assert examine_dataset(sound_video) == []
 
 
 def test_sentences_that_differ_in_spelling_alone_are_one_task(sound, copied):
     root = copied(sound)
     column("meta/tasks.parquet", "task", put(1, "Pick up the cup!"))(root)
     episodes("tasks", lambda values: [put(n, ["Pick up the cup!"])(values) for n in (1, 3, 5)])(root)
-    (found,) = [finding for finding in lint_dataset(root) if finding.severity == "warning"]
+    (found,) = [finding for finding in examine_dataset(root) if finding.severity == "warning"]
     assert "'pick up the cup' and 'Pick up the cup!' differ in case, spaces, or marks alone" in found.what
     assert '{"Pick up the cup!": "pick up the cup"}' in found.fix
 
 
 def test_episodes_of_no_task_of_the_suite_are_told(sound, needs):
-    (found,) = lint_dataset(sound, Needs(needs.features, needs.fps, needs.sentences[:1]))
+    (found,) = examine_dataset(sound, Needs(needs.features, needs.fps, needs.sentences[:1]))
     assert found.severity == "warning"
     assert found.what.startswith("3 episodes of 'open the door' are of no task of the suite")
 
@@ -197,7 +197,7 @@ def test_an_aborted_episode_is_told(tmp_path):
             dataset.add_frame({"action": np.array([frame + length], np.float32), "task": "push"})
         dataset.save_episode()
     dataset.finalize()
-    found = [finding for finding in lint_dataset(tmp_path / "short") if "aborted" in finding.what]
+    found = [finding for finding in examine_dataset(tmp_path / "short") if "aborted" in finding.what]
     assert [finding.what.split(":")[0] for finding in found] == ["episode 1"]
 
 
@@ -206,17 +206,17 @@ def test_videos_are_counted(sound_video, copied):
     film = next(root.glob("videos/*/*/*.mp4"))
     content = film.read_bytes()
     film.unlink()
-    assert "should be a video, but is not there" in lint_dataset(root)[0].what
+    assert "should be a video, but is not there" in examine_dataset(root)[0].what
     film.write_bytes(content[: len(content) // 2])
-    assert any("should have 39 frames, as meta/episodes says" in finding.what for finding in lint_dataset(root))
+    assert any("should have 39 frames, as meta/episodes says" in finding.what for finding in examine_dataset(root))
     film.write_bytes(content[:40])
-    assert any("cannot be opened" in finding.what for finding in lint_dataset(root))
+    assert any("cannot be opened" in finding.what for finding in examine_dataset(root))
 
 
 def test_only_the_form_is_read_where_that_is_asked(sound, copied, needs):
     root = copied(sound)
     frames("action", put(40, [0.0, float("nan")]))(root)
-    assert lint_dataset(root, needs, content=False) == []
+    assert examine_dataset(root, needs, content=False) == []
 
 
 class TestLeRobot:
@@ -264,7 +264,7 @@ class TestLeRobot:
     @staticmethod
     def serious(root: Path) -> list[str]:
         """What is found beside LeRobot's quantiles, which are means of the episodes' own."""
-        found = lint_dataset(root)
+        found = examine_dataset(root)
         assert all("quantiles" in finding.what or finding.severity == "error" for finding in found), found
         return [str(finding) for finding in found if finding.severity == "error"]
 

@@ -11,8 +11,8 @@ from leagents_kedro.datasets.checkpoint import CheckpointDataset
 from leagents_kedro.datasets.ledger import LedgerDataset
 from leagents_kedro.datasets.lerobot_shards import LeRobotShards
 from leagents_kedro.datasets.record import RecordDataset
+from leagents_kedro.doctor.loop import examine_loop
 from leagents_kedro.episodes.shards import Shards
-from leagents_kedro.lint.loop import lint_loop
 from leagents_kedro.policies.checkpoints import checkpoint_digest
 from leagents_kedro.records import Checkpoint, CycleRecord, Decision, Evidence, Plan, Score
 
@@ -71,16 +71,16 @@ def flip(file: Path) -> None:
 
 
 def test_a_sound_loop_has_no_finding(folder):
-    assert lint_loop(catalog(folder)) == []
+    assert examine_loop(catalog(folder)) == []
 
 
 def test_a_loop_that_has_not_run_has_no_finding(tmp_path):
-    assert lint_loop(catalog(tmp_path)) == []
+    assert examine_loop(catalog(tmp_path)) == []
 
 
 def test_a_changed_checkpoint_is_found(folder):
     flip(folder / "blessed" / RUN_IDS[1] / "blessed" / "pretrained_model" / "model.safetensors")
-    found, latest = lint_loop(catalog(folder))
+    found, latest = examine_loop(catalog(folder))
     assert f"blessed/{RUN_IDS[1]}/blessed/pretrained_model" in found.where
     assert (latest.where, "cannot be read" in latest.what) == ("blessed", True)
     assert "a file changed: the recorded digest is" in found.what
@@ -93,7 +93,7 @@ def test_the_ledger_knows_the_digest_better_than_the_checkpoint_itself(folder):
     digest = checkpoint_digest(place / "pretrained_model")
     record = json.loads((place / "checkpoint.json").read_text())
     (place / "checkpoint.json").write_text(json.dumps(record | {"digest": digest}))
-    assert any(f"it is {digest[:12]} now" in finding.what for finding in lint_loop(catalog(folder)))
+    assert any(f"it is {digest[:12]} now" in finding.what for finding in examine_loop(catalog(folder)))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_the_ledger_knows_the_digest_better_than_the_checkpoint_itself(folder):
 def test_a_changed_record_is_found(folder, change, what):
     file = folder / "decision.json" / RUN_IDS[1] / "decision.json"
     file.write_text(change(file.read_text()))
-    (found,) = lint_loop(catalog(folder))
+    (found,) = examine_loop(catalog(folder))
     assert what in found.what
     assert str(file) in f"{found.where} {found.what}"
     assert "restore" in found.fix
@@ -114,7 +114,7 @@ def test_a_changed_record_is_found(folder, change, what):
 
 def test_what_the_open_cycle_reads_must_be_there(folder):
     shutil.rmtree(folder / "blessed" / RUN_IDS[1])
-    found = {finding.severity: finding for finding in lint_loop(catalog(folder))}
+    found = {finding.severity: finding for finding in examine_loop(catalog(folder))}
     assert f"version {RUN_IDS[1]}, from which cycle 3 was opened, is not there" in found["error"].what
     assert "kedro loop abandon 3" in found["error"].fix
     assert f"next_blessed of cycle 2 ({RUN_IDS[1]}) were deleted by hand" in found["warning"].what
@@ -122,17 +122,17 @@ def test_what_the_open_cycle_reads_must_be_there(folder):
 
 def test_what_retention_deleted_is_not_missed(folder):
     catalog(folder)["next_blessed"].retire(RUN_IDS[0], "retention")
-    assert lint_loop(catalog(folder)) == []
+    assert examine_loop(catalog(folder)) == []
 
 
 def test_a_damaged_ledger_is_one_finding(folder):
     ledger = folder / "ledger.jsonl"
     ledger.write_text(ledger.read_text().replace('"closed"', '"clothed"', 1))
-    (found,) = lint_loop(catalog(folder))
+    (found,) = examine_loop(catalog(folder))
     assert (found.where, "Row 2" in found.what, "restore it" in found.fix) == ("ledger", True, True)
 
 
 def test_the_latest_mix_is_read(folder):
     (file,) = (folder / "mix").glob("*/mix/data/*/*.parquet")
     file.write_bytes(file.read_bytes()[:-100])
-    assert any(finding.where == str(file) for finding in lint_loop(catalog(folder)))
+    assert any(finding.where == str(file) for finding in examine_loop(catalog(folder)))

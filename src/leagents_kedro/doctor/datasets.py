@@ -1,4 +1,4 @@
-"""The lint of a LeRobotDataset v3 folder. A new check is a function that yields findings, in `_FORM` or `_CONTENT`.
+"""The checks of a LeRobotDataset v3 folder. A new check is a function that yields findings, in `_FORM` or `_CONTENT`.
 
 Checks of the form read footers, counts, and the index; checks of content read every number once (1,000 episodes a
 second or so) and are for datasets that the loop did not write itself.
@@ -17,15 +17,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from leagents_kedro.doctor.needs import Needs
 from leagents_kedro.episodes.checks import differences_from
 from leagents_kedro.episodes.columns import numeric_features, read_columns, recorded_features, visual_features
 from leagents_kedro.episodes.digests import computed_digests, kept_digests
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import DatasetError
-from leagents_kedro.lint.findings import Check, Finding, error, run_checks, warning
-from leagents_kedro.lint.needs import Needs
-from leagents_kedro.spelling import nearest
-from leagents_kedro.untrusted import check_dataset_paths
+from leagents_kedro.foundation.findings import Check, Finding, error, run_checks, warning
+from leagents_kedro.foundation.spelling import nearest
+from leagents_kedro.foundation.untrusted import check_dataset_paths
 
 _VERSION = "v3.0"
 _INFO = ("codebase_version", "fps", "features", "total_episodes", "total_frames", "data_path")
@@ -43,7 +43,7 @@ _REWRITE = "restore the folder from a copy, or write the dataset anew"
 
 @dataclass(frozen=True)
 class Subject:
-    """A dataset under the lint; what several checks look at is read once."""
+    """A dataset that is examined; what several checks look at is read once."""
 
     shards: Shards
     needs: Needs | None
@@ -84,7 +84,7 @@ class Subject:
         return self.edit("delete_episodes", f'--operation.episode_indices="{list(episodes)}"')
 
 
-def lint_dataset(root: Path, needs: Needs | None = None, *, content: bool = True) -> list[Finding]:
+def examine_dataset(root: Path, needs: Needs | None = None, *, content: bool = True) -> list[Finding]:
     """Return what is wrong with the dataset in ``root``.
 
     Args:

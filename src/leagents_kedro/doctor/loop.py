@@ -1,4 +1,4 @@
-"""The lint of the loop: its ledger, the versions that the ledger names, and what the next cycle starts from."""
+"""The checks of the loop: its ledger, the versions that the ledger names, and what the next cycle starts from."""
 
 import json
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from kedro.io import CatalogProtocol, DataCatalog, Version
 
 from leagents_kedro.datasets.checkpoint import CheckpointDataset
 from leagents_kedro.datasets.published import PublishedDataset
+from leagents_kedro.doctor.checkpoints import changed, examine_checkpoint
+from leagents_kedro.doctor.datasets import examine_dataset
+from leagents_kedro.doctor.needs import Needs
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import LeAgentsError
+from leagents_kedro.foundation.findings import Finding, error, warning
 from leagents_kedro.history import Cycle, History
-from leagents_kedro.lint.checkpoints import changed, lint_checkpoint
-from leagents_kedro.lint.datasets import lint_dataset
-from leagents_kedro.lint.findings import Finding, error, warning
-from leagents_kedro.lint.needs import Needs
 from leagents_kedro.policies.checkpoints import checkpoint_digest
 from leagents_kedro.records import Checkpoint
 from leagents_kedro.versions import NO_VERSION
@@ -23,7 +23,7 @@ from leagents_kedro.versions import NO_VERSION
 _RESTORE = "restore the version from a copy"
 
 
-def lint_loop(catalog: CatalogProtocol) -> list[Finding]:
+def examine_loop(catalog: CatalogProtocol) -> list[Finding]:
     """Return what is wrong with the past of the loop, and with its latest mix, candidate, and blessed checkpoint.
 
     Args:
@@ -44,14 +44,14 @@ def needs_of(catalog: CatalogProtocol) -> Needs | None:
     return Needs.of(catalog.load("params:suite")) if "params:suite" in catalog else None
 
 
-def lint_folder(folder: Path, needs: Needs | None) -> list[Finding]:
+def examine_folder(folder: Path, needs: Needs | None) -> list[Finding]:
     """Return what is wrong with a folder that holds a dataset or a checkpoint, told apart by what is in it."""
     if (folder / "EMPTY").exists():  # a version that says: nothing yet
         return []
     if any((folder / name).exists() for name in ("config.json", "pretrained_model", "model.safetensors")):
-        return lint_checkpoint(folder, needs, digest=_recorded_digest(folder))
+        return examine_checkpoint(folder, needs, digest=_recorded_digest(folder))
     if any((folder / name).exists() for name in ("meta", "data")):
-        return lint_dataset(folder, needs)
+        return examine_dataset(folder, needs)
     what = "should be a LeRobotDataset (meta/info.json) or a checkpoint (config.json, or pretrained_model/ with it)"
     return [error(folder, f"{what}, is neither" if folder.is_dir() else f"{what}, is no folder", "correct the path")]
 
@@ -135,9 +135,9 @@ def _present(catalog: CatalogProtocol, needs: Needs | None) -> Iterator[Finding]
             continue
         if isinstance(latest, Shards):
             mix = latest.root
-            yield from lint_dataset(mix, needs)
+            yield from examine_dataset(mix, needs)
         if isinstance(latest, Checkpoint):
-            yield from lint_checkpoint(latest.path, needs, mix)
+            yield from examine_checkpoint(latest.path, needs, mix)
 
 
 def _recorded_digest(folder: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""The lint of a LeRobot checkpoint folder. A new check is a function that yields findings, in `_FORM` or `_CONTENT`."""
+"""The checks of a checkpoint folder. A new check is a function that yields findings, in `_FORM` or `_CONTENT`."""
 
 import json
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from leagents_kedro.datasets.checkpoint import missing_files
+from leagents_kedro.doctor.datasets import statistics_of
+from leagents_kedro.doctor.needs import Needs
 from leagents_kedro.errors import CheckpointError
-from leagents_kedro.lint.datasets import statistics_of
-from leagents_kedro.lint.findings import Check, Finding, error, run_checks, warning
-from leagents_kedro.lint.needs import Needs
+from leagents_kedro.foundation.findings import Check, Finding, error, run_checks, warning
+from leagents_kedro.foundation.spelling import no_such
+from leagents_kedro.foundation.untrusted import check_checkpoint
 from leagents_kedro.policies.checkpoints import checkpoint_digest
-from leagents_kedro.spelling import no_such
-from leagents_kedro.untrusted import check_checkpoint
 
 _NORMALIZERS = ("normalizer_processor", "unnormalizer_processor")
 _STATISTICS = {
@@ -32,7 +32,7 @@ _RESTORE = "restore it from a copy"
 
 @dataclass(frozen=True)
 class Subject:
-    """A checkpoint under the lint: the folder with ``config.json``, and what it is held against."""
+    """A checkpoint that is examined: the folder with ``config.json``, and what it is held against."""
 
     folder: Path
     needs: Needs | None
@@ -50,7 +50,7 @@ class Subject:
         return {**(self.config.get("input_features") or {}), **(self.config.get("output_features") or {})}
 
 
-def lint_checkpoint(
+def examine_checkpoint(
     folder: Path,
     needs: Needs | None = None,
     mix: Path | None = None,

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from leagents_kedro.doctor.needs import Needs
 from leagents_kedro.episodes.shards import Episode
 from leagents_kedro.episodes.writing import write_episodes
-from leagents_kedro.lint.needs import Needs
 
 FEATURES = {
     "observation.state": {"dtype": "float32", "shape": (3,), "names": ["x", "y", "z"]},

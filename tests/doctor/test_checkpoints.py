@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leagents_kedro.lint.checkpoints import lint_checkpoint
-from leagents_kedro.lint.loop import lint_folder
-from leagents_kedro.lint.needs import Needs
+from leagents_kedro.doctor.checkpoints import examine_checkpoint
+from leagents_kedro.doctor.loop import examine_folder
+from leagents_kedro.doctor.needs import Needs
 from leagents_kedro.policies.checkpoints import checkpoint_digest
 
 STATE = "policy_preprocessor_step_3_normalizer_processor.safetensors"
@@ -99,26 +99,26 @@ ERRORS = {
 @pytest.mark.parametrize(("damage", "fragments"), [(d, f) for d, *f in ERRORS.values()], ids=ERRORS)
 def test_what_we_break_is_found_with_its_fix(folder, needs, damage, fragments):
     damage(folder)
-    told = [str(finding) for finding in lint_checkpoint(folder, needs) if finding.severity == "error"]
+    told = [str(finding) for finding in examine_checkpoint(folder, needs) if finding.severity == "error"]
     for fragment in fragments:
         assert any(fragment in finding for finding in told), (fragment, told)
 
 
 def test_a_sound_checkpoint_has_no_finding(trained, sound, needs):
     digest = checkpoint_digest(trained / "pretrained_model")
-    assert lint_checkpoint(trained, needs, sound, digest) == []
-    assert lint_checkpoint(trained / "pretrained_model") == []
+    assert examine_checkpoint(trained, needs, sound, digest) == []
+    assert examine_checkpoint(trained / "pretrained_model") == []
 
 
 def test_one_bit_is_enough(folder):
     digest = checkpoint_digest(folder / "pretrained_model")
     (folder / "checkpoint.json").write_text(json.dumps({"digest": digest}))
-    assert lint_folder(folder, None) == []
+    assert examine_folder(folder, None) == []
     file = folder / "pretrained_model" / "model.safetensors"
     content = bytearray(file.read_bytes())
     content[-9] ^= 1
     file.write_bytes(content)
-    (found,) = lint_folder(folder, None)
+    (found,) = examine_folder(folder, None)
     assert found.what.startswith(f"a file changed: the recorded digest is {digest[:12]}")
 
 
@@ -128,18 +128,18 @@ def test_a_mix_that_outgrew_the_statistics_is_a_warning(trained, sound, copied):
     content = json.loads(stats.read_text())
     content["action"]["mean"] = [5.0, 0.0]
     stats.write_text(json.dumps(content))
-    (found,) = lint_checkpoint(trained, mix=mix)
+    (found,) = examine_checkpoint(trained, mix=mix)
     assert (found.severity, "'action'" in found.what) == ("warning", True)
     assert "training.normalization: refresh" in found.fix
 
 
 def test_a_folder_is_told_by_what_is_in_it(trained, sound, tmp_path):
     for place in (sound, trained, trained / "pretrained_model"):
-        assert lint_folder(place, None) == []
+        assert examine_folder(place, None) == []
     empty = tmp_path / "version"
     empty.mkdir()
-    (found,) = lint_folder(empty, None)
+    (found,) = examine_folder(empty, None)
     assert "is neither" in found.what
     (empty / "EMPTY").touch()
-    assert lint_folder(empty, None) == []
-    assert "is no folder" in lint_folder(tmp_path / "nowhere", None)[0].what
+    assert examine_folder(empty, None) == []
+    assert "is no folder" in examine_folder(tmp_path / "nowhere", None)[0].what
