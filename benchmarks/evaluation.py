@@ -13,11 +13,12 @@ import yaml
 from benchmarks.table import Row, alternated
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.episodes.writing import write_episodes
-from leagents_kedro.pipelines.training.params import TrainingParams
+from leagents_kedro.parameters.training import TrainingParams
 from leagents_kedro.policies.actor import Actor
 from leagents_kedro.policies.training import train
-from leagents_kedro.simulation.experts import collect_demonstrations, demonstrate
-from leagents_kedro.simulation.metaworld_env import MetaWorldStateEnv
+from leagents_kedro.simulation.demonstrations import collect_demonstrations
+from leagents_kedro.simulation.metaworld.env import MetaWorldStateEnv
+from leagents_kedro.simulation.metaworld.expert import demonstrate
 from leagents_kedro.simulation.pool import EnvironmentPool
 from leagents_kedro.simulation.rollouts import Job, begin_episode, roll_out
 from leagents_kedro.simulation.simulator import Simulator
@@ -62,7 +63,7 @@ def _stepping_row(bench: _Bench, task: str, limit: float) -> Row:
     kept = roll_out(bench.actor, jobs, bench.pool, slots=SLOTS, keep_episodes=True)
     actions = [episode.columns["action"] for _, episode in kept if episode]
     env = MetaWorldStateEnv(task, **OPTIONS)
-    with patch("leagents_kedro.simulation.metaworld_shortcuts.take"):
+    with patch("leagents_kedro.shortcuts.metaworld.take"):
         env.reset(seed=0)  # makes the simulation
 
     def stepping() -> None:

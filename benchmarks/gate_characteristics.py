@@ -20,8 +20,10 @@ import numpy as np
 import yaml
 from scipy.stats import binom
 
-from leagents_kedro.gate import GateRules, compare, decide, minimum_detectable_effect
-from leagents_kedro.pipelines.gating.params import GatingParams
+from leagents_kedro.gate.rules import GateRules
+from leagents_kedro.gate.sequential import compare, minimum_detectable_effect
+from leagents_kedro.gate.verdict import decide
+from leagents_kedro.parameters.gating import GatingParams
 from leagents_kedro.records import Comparison, CycleRecord, Outcome, Outcomes, Pair, Plan
 
 CONF = Path(__file__).parents[1] / "conf" / "base" / "parameters_gating.yml"

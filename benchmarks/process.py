@@ -12,14 +12,7 @@ import numpy as np
 import psutil  # type: ignore[import-untyped]
 
 from benchmarks.clock import FILE
-from benchmarks.loop import (
-    BenchmarkError,
-    call,
-    closed_rows,
-    copy_project,
-    run_pipeline,
-    seconds_between_cycles,
-)
+from benchmarks.loop import BenchmarkError, call, closed_rows, copy_project, run_pipeline, seconds_between_cycles
 from benchmarks.table import Row, alternated
 
 START_LIMIT_S = 3.0

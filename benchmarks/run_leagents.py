@@ -13,7 +13,7 @@ from leagents.agents.base import RunResult, subprocess_runner  # type: ignore[im
 
 _COLLECTOR = "leagents.scripts.collect_rollouts"
 _REGISTERED = (
-    "import runpy, leagents_kedro.simulation.metaworld_state;"
+    "import runpy, leagents_kedro.simulation.metaworld.config;"
     f"runpy.run_module({_COLLECTOR!r}, run_name='__main__', alter_sys=True)"
 )
 

@@ -17,7 +17,7 @@ from leagents_kedro.episodes.batches import BatchReader
 from leagents_kedro.episodes.frame_cache import FrameCache
 from leagents_kedro.episodes.shards import Episode, Shards
 from leagents_kedro.episodes.writing import write_episodes
-from leagents_kedro.pipelines.training.params import TrainingParams
+from leagents_kedro.parameters.training import TrainingParams
 from leagents_kedro.policies.training import train
 
 if TYPE_CHECKING:

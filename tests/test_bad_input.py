@@ -28,22 +28,22 @@ from leagents_kedro.datasets.checkpoint import CheckpointDataset
 from leagents_kedro.datasets.constitution import ConstitutionDataset
 from leagents_kedro.datasets.ledger import LedgerDataset
 from leagents_kedro.datasets.record import RecordDataset
+from leagents_kedro.datasets.versions import next_run_id
 from leagents_kedro.episodes.shards import Episode, Shards
 from leagents_kedro.episodes.writing import write_episodes
 from leagents_kedro.errors import CheckpointError, ConstitutionError, DatasetError, LedgerError, ParameterError
-from leagents_kedro.pipelines.evaluation.params import EvaluationParams
-from leagents_kedro.pipelines.gating.params import GatingParams
-from leagents_kedro.pipelines.harvest.params import HarvestParams
+from leagents_kedro.parameters.demonstrations import DemonstrationParams
+from leagents_kedro.parameters.evaluation import EvaluationParams
+from leagents_kedro.parameters.gating import GatingParams
+from leagents_kedro.parameters.harvest import HarvestParams
+from leagents_kedro.parameters.selection import SelectionParams
+from leagents_kedro.parameters.suite import SuiteParams
+from leagents_kedro.parameters.training import TrainingParams
 from leagents_kedro.pipelines.seed.nodes import seed_mix
-from leagents_kedro.pipelines.seed.params import DemonstrationParams
 from leagents_kedro.pipelines.selection.nodes import review_plan, select_episodes
-from leagents_kedro.pipelines.selection.params import SelectionParams
 from leagents_kedro.pipelines.training.nodes import train_candidate
-from leagents_kedro.pipelines.training.params import TrainingParams
 from leagents_kedro.records import Plan, Selection
 from leagents_kedro.simulation.suites import resolve_suite
-from leagents_kedro.suite import SuiteParams
-from leagents_kedro.versions import next_run_id
 
 load_entry_points("project")
 ROOT = Path(__file__).parents[1]

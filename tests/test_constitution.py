@@ -1,6 +1,6 @@
 import pytest
 
-from leagents_kedro.constitution import Constitution, Job, require, violations
+from leagents_kedro.constitution.limits import Constitution, Job, require, violations
 from leagents_kedro.errors import ConstitutionError
 
 STRICT = Constitution(

@@ -9,7 +9,7 @@ from kedro.pipeline import Node
 from leagents_kedro.datasets.constitution import ConstitutionDataset
 from leagents_kedro.datasets.ledger import LedgerDataset
 from leagents_kedro.errors import AwaitingApproval, ConstitutionError
-from leagents_kedro.events import EventHooks
+from leagents_kedro.loop.events import EventHooks
 from leagents_kedro.records import Comparison, Decision, Evidence, Look, Score
 
 CONSTITUTION = Path(__file__).parents[1] / "conf" / "base" / "constitution.yml"

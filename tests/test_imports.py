@@ -7,7 +7,7 @@ import pytest
 
 _START = """
 import sys
-from leagents_kedro.imports import import_libraries
+from leagents_kedro.shortcuts.imports import import_libraries
 import_libraries("torchvision.transforms.v2")
 import torch
 def has_compiler():

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leagents_kedro.budgets import disk_gb
+from leagents_kedro.loop.budgets import disk_gb
 
 ROOT = Path(__file__).parents[1]
 CYCLES = 100

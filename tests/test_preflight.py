@@ -13,14 +13,15 @@ from leagents_kedro.datasets.constitution import ConstitutionDataset
 from leagents_kedro.datasets.lerobot_shards import LeRobotShards
 from leagents_kedro.episodes.shards import Episode, NewEpisodes
 from leagents_kedro.errors import CheckpointError, ConstitutionError, CoverageError, DatasetError, ParameterError
-from leagents_kedro.pipelines.gating.params import GatingParams
-from leagents_kedro.pipelines.selection.params import SelectionParams
-from leagents_kedro.pipelines.training.params import TrainingParams
-from leagents_kedro.preflight import PreflightHooks
+from leagents_kedro.loop.preflight import PreflightHooks
+from leagents_kedro.parameters.gating import GatingParams
+from leagents_kedro.parameters.selection import SelectionParams
+from leagents_kedro.parameters.suite import SuiteParams
+from leagents_kedro.parameters.training import TrainingParams
 from leagents_kedro.records import Checkpoint
-from leagents_kedro.simulation.experts import collect_demonstrations, demonstrate
+from leagents_kedro.simulation.demonstrations import collect_demonstrations
+from leagents_kedro.simulation.metaworld.expert import demonstrate
 from leagents_kedro.simulation.pool import EnvironmentPool
-from leagents_kedro.suite import SuiteParams
 
 BASE = Path(__file__).parents[1] / "conf" / "base"
 MODELS = {"suite": SuiteParams, "training": TrainingParams, "gating": GatingParams, "selection": SelectionParams}

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from leagents_kedro import gate
 from leagents_kedro.errors import ParameterError
-from leagents_kedro.gate import GateRules
-from leagents_kedro.history import History
+from leagents_kedro.gate import verdict as gate
+from leagents_kedro.gate.rules import GateRules
+from leagents_kedro.history.history import History
+from leagents_kedro.history.replay import as_json, replay
 from leagents_kedro.records import CycleRecord, Outcome, Outcomes, Plan
-from leagents_kedro.replay import as_json, replay
 
 BASE = Path(__file__).parents[1] / "conf" / "base" / "parameters_gating.yml"
 GATING = OmegaConf.to_container(OmegaConf.load(BASE))["gating"] | {"max_pairs": 40, "look_every": 20, "target": None}

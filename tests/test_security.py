@@ -19,6 +19,7 @@ from kedro.io import DataCatalog, Version
 from kedro.io import DatasetError as KedroDatasetError
 from pydantic import BaseModel
 
+from leagents_kedro.constitution.commands import training_job, violations
 from leagents_kedro.datasets.checkpoint import CheckpointDataset
 from leagents_kedro.datasets.constitution import ConstitutionDataset
 from leagents_kedro.datasets.page import PageDataset
@@ -28,15 +29,15 @@ from leagents_kedro.episodes import writing
 from leagents_kedro.episodes.checks import check_dataset
 from leagents_kedro.episodes.shards import Episode, Shards
 from leagents_kedro.errors import CheckpointError, DatasetError, LeAgentsError, ParameterError
-from leagents_kedro.events import EventHooks
 from leagents_kedro.foundation.redaction import RedactedRecord, redacted_errors
 from leagents_kedro.foundation.untrusted import REMOTE_CODE_POLICIES
-from leagents_kedro.history import History
-from leagents_kedro.jobs import training_job, violations
+from leagents_kedro.history.history import History
+from leagents_kedro.loop.events import EventHooks
+from leagents_kedro.loop.retention import discard_abandoned
+from leagents_kedro.parameters.training import Rung, TrainingSettings
 from leagents_kedro.policies.checkpoints import checkpoint_digest
-from leagents_kedro.policies.training import Rung, TrainingSettings, policy_config
+from leagents_kedro.policies.training import policy_config
 from leagents_kedro.records import Lessons
-from leagents_kedro.retention import discard_abandoned
 from leagents_kedro.simulation.suites import resolve_suite
 
 ROOT = Path(__file__).parents[1]

@@ -4,10 +4,10 @@ import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline
 
+from leagents_kedro.loop.warm_up import WarmUpHooks
+from leagents_kedro.parameters.evaluation import EvaluationParams
 from leagents_kedro.pipelines import evaluation, gating
-from leagents_kedro.pipelines.evaluation.params import EvaluationParams
 from leagents_kedro.simulation import workers
-from leagents_kedro.warm_up import WarmUpHooks
 
 
 def catalog(processes: int | str, timeout_s: float | None) -> DataCatalog:

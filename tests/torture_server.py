@@ -27,7 +27,7 @@ from kedro.framework.project import LOGGING
 import leagents_kedro.cli
 import leagents_kedro.settings
 from leagents_kedro.episodes.batches import BatchReader
-from leagents_kedro.pipelines.evaluation.looks import Measurement
+from leagents_kedro.pipelines.evaluation.measurement import Measurement
 
 # What a cycle imports by and by: forks inherit it. None of it starts threads of torch, which forks could not use.
 for module in (
@@ -162,7 +162,7 @@ def set_clock(ahead_s: float) -> None:
         def now(cls, tz: tzinfo | None = None) -> datetime:
             return datetime.now(tz) + timedelta(seconds=ahead_s)
 
-    for module in ("kedro.io.core", "leagents_kedro.session", "leagents_kedro.events"):
+    for module in ("kedro.io.core", "leagents_kedro.loop.session", "leagents_kedro.loop.events"):
         sys.modules[module].datetime = Clock
 
 

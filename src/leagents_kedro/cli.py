@@ -22,20 +22,21 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from yaml import YAMLError
 
-from leagents_kedro.approval import awaiting_constitution, awaiting_cycle
 from leagents_kedro.errors import LeAgentsError, ParameterError
-from leagents_kedro.events import charge_killed
 from leagents_kedro.foundation.redaction import redacted_errors
-from leagents_kedro.history import Abandoned, Answer, History
-from leagents_kedro.parameters import check_slice, validated
+from leagents_kedro.history.history import Abandoned, Answer, History
+from leagents_kedro.history.replay import Replayed
+from leagents_kedro.history.replay import as_json as replayed_as_json
+from leagents_kedro.history.replay import render as replayed_as_table
+from leagents_kedro.history.replay import replay as recompute
+from leagents_kedro.history.status import as_json, render, summarise
+from leagents_kedro.loop.approval import awaiting_constitution, awaiting_cycle
+from leagents_kedro.loop.events import charge_killed
+from leagents_kedro.loop.request import check_slice
+from leagents_kedro.loop.retention import discard_abandoned, scratch
+from leagents_kedro.parameters.validation import validated
 from leagents_kedro.records import Outcomes
-from leagents_kedro.replay import Replayed
-from leagents_kedro.replay import as_json as replayed_as_json
-from leagents_kedro.replay import render as replayed_as_table
-from leagents_kedro.replay import replay as recompute
-from leagents_kedro.retention import discard_abandoned, scratch
 from leagents_kedro.simulation.suites import resolve_suite
-from leagents_kedro.status import as_json, render, summarise
 
 _DISK_FAULTS = tuple(map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)))
 

@@ -5,22 +5,24 @@ import sys
 import warnings
 from importlib.util import find_spec
 
-from leagents_kedro.approval import ApprovalHooks
-from leagents_kedro.budgets import (
+from leagents_kedro.foundation.redaction import RedactedRecord
+from leagents_kedro.loop.approval import ApprovalHooks
+from leagents_kedro.loop.budgets import (
     CycleBudgetHooks,
     DeviceTimeBudgetHooks,
     DiskBudgetHooks,
     EpisodeBudgetHooks,
     WallTimeBudgetHooks,
 )
-from leagents_kedro.configuration import ConfigLoader
-from leagents_kedro.events import EventHooks
-from leagents_kedro.foundation.redaction import RedactedRecord
-from leagents_kedro.hooks import GateHooks, ParameterHooks, RunStatusHooks, StopFileHooks
-from leagents_kedro.preflight import PreflightHooks
-from leagents_kedro.retention import RetentionHooks
-from leagents_kedro.session import CycleSession
-from leagents_kedro.warm_up import WarmUpHooks
+from leagents_kedro.loop.configuration import ConfigLoader
+from leagents_kedro.loop.events import EventHooks
+from leagents_kedro.loop.preflight import PreflightHooks
+from leagents_kedro.loop.request import ParameterHooks
+from leagents_kedro.loop.retention import RetentionHooks
+from leagents_kedro.loop.session import CycleSession
+from leagents_kedro.loop.stops import GateHooks, StopFileHooks
+from leagents_kedro.loop.viz import RunStatusHooks
+from leagents_kedro.loop.warm_up import WarmUpHooks
 
 # Kedro 1.7 calls OmegaConf 2.4 by an old name in every command; there is nothing a user can do about it.
 warnings.filterwarnings("ignore", "register_new_resolver", UserWarning)

@@ -38,7 +38,7 @@ def test_its_versions_say_that_they_were_abandoned(stuck):
     def notebook() -> None:
         from kedro.framework.startup import bootstrap_project
 
-        from leagents_kedro.session import CycleSession
+        from leagents_kedro.loop.session import CycleSession
 
         bootstrap_project(stuck.path)
         with CycleSession.create(project_path=stuck.path) as session:

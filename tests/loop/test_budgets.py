@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from leagents_kedro.budgets import disk_gb
+from leagents_kedro.loop.budgets import disk_gb
 
 
 def test_hours_are_counted_from_the_ledger(project):

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from leagents_kedro.events import device_seconds, unfinished
 from leagents_kedro.foundation.redaction import redacted
+from leagents_kedro.loop.events import device_seconds, unfinished
 
 
 def events(project):

@@ -1,7 +1,7 @@
 import pytest
 
 from leagents_kedro.errors import LedgerError
-from leagents_kedro.history import History
+from leagents_kedro.history.history import History
 
 SCORE = {"successes": 1, "episodes": 2, "low": 0.1, "high": 0.9}
 EVIDENCE = {

@@ -101,7 +101,7 @@ def test_a_retired_version_says_so(project):
     def notebook() -> None:
         from kedro.framework.startup import bootstrap_project
 
-        from leagents_kedro.session import CycleSession
+        from leagents_kedro.loop.session import CycleSession
 
         bootstrap_project(project.path)
         with CycleSession.create(project_path=project.path) as session:

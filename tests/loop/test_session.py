@@ -211,7 +211,7 @@ def test_one_session_can_run_twice_in_a_notebook(project):
     def notebook() -> None:
         from kedro.framework.startup import bootstrap_project
 
-        from leagents_kedro.session import CycleSession
+        from leagents_kedro.loop.session import CycleSession
 
         bootstrap_project(project.path)
         with CycleSession.create(project_path=project.path) as session:
@@ -228,7 +228,7 @@ def test_a_notebook_gets_the_named_error(project):
         from kedro.framework.startup import bootstrap_project
 
         from leagents_kedro.errors import ParameterError
-        from leagents_kedro.session import CycleSession
+        from leagents_kedro.loop.session import CycleSession
 
         bootstrap_project(project.path)
         with CycleSession.create(project_path=project.path) as session:

@@ -2,14 +2,14 @@ from pathlib import Path
 
 import pytest
 
-from leagents_kedro.pipelines.evaluation.params import EvaluationParams
-from leagents_kedro.pipelines.gating.params import GatingParams
-from leagents_kedro.pipelines.harvest.params import HarvestParams
-from leagents_kedro.pipelines.seed.params import DemonstrationParams
-from leagents_kedro.pipelines.selection.params import SelectionParams
-from leagents_kedro.pipelines.training.params import TrainingParams
+from leagents_kedro.parameters.demonstrations import DemonstrationParams
+from leagents_kedro.parameters.evaluation import EvaluationParams
+from leagents_kedro.parameters.gating import GatingParams
+from leagents_kedro.parameters.harvest import HarvestParams
+from leagents_kedro.parameters.selection import SelectionParams
+from leagents_kedro.parameters.suite import SuiteParams
+from leagents_kedro.parameters.training import TrainingParams
 from leagents_kedro.records import Checkpoint, CycleRecord, Decision, Evidence, Plan, Score
-from leagents_kedro.suite import SuiteParams
 
 BASE = Path(__file__).parents[2] / "conf" / "base"
 

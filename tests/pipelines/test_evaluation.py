@@ -5,16 +5,13 @@ import pytest
 from leagents_kedro.datasets.constitution import ConstitutionDataset
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.episodes.writing import write_episodes
-from leagents_kedro.pipelines.evaluation.nodes import (
-    _known_outcomes,
-    evaluate_candidate,
-    paired_jobs,
-    protocol_digest,
-)
+from leagents_kedro.parameters.training import Rung, TrainingSettings
+from leagents_kedro.pipelines.evaluation.nodes import _known_outcomes, evaluate_candidate, paired_jobs, protocol_digest
 from leagents_kedro.policies.checkpoints import checkpoint_digest
-from leagents_kedro.policies.training import Rung, TrainingSettings, train
+from leagents_kedro.policies.training import train
 from leagents_kedro.records import Checkpoint, Outcome, Outcomes, Task
-from leagents_kedro.simulation.experts import collect_demonstrations, demonstrate
+from leagents_kedro.simulation.demonstrations import collect_demonstrations
+from leagents_kedro.simulation.metaworld.expert import demonstrate
 from leagents_kedro.simulation.pool import EnvironmentPool
 from leagents_kedro.simulation.simulator import Simulator
 

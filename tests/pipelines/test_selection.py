@@ -6,8 +6,8 @@ from leagents_kedro.datasets.constitution import ConstitutionDataset
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.episodes.writing import write_episodes
 from leagents_kedro.errors import ConstitutionError, CoverageError, DatasetError, ParameterError
-from leagents_kedro.pipelines.seed.nodes import collect_episodes
 from leagents_kedro.pipelines.selection.nodes import propose_plan, review_plan, select_episodes
+from leagents_kedro.simulation.collection import collect_episodes
 
 BASE = Path(__file__).parents[2] / "conf" / "base"
 
@@ -73,9 +73,9 @@ def test_a_plan_beyond_the_limits_is_stopped_and_every_broken_limit_named(
 @pytest.fixture(scope="module")
 def mix(tmp_path_factory):
     """Three reaches and one closed drawer, by the real experts."""
-    from leagents_kedro.pipelines.evaluation.params import EvaluationParams
-    from leagents_kedro.pipelines.seed.params import DemonstrationParams
-    from leagents_kedro.suite import SuiteParams
+    from leagents_kedro.parameters.demonstrations import DemonstrationParams
+    from leagents_kedro.parameters.evaluation import EvaluationParams
+    from leagents_kedro.parameters.suite import SuiteParams
 
     suite = SuiteParams(environment="metaworld_state", tasks=("reach-v3",), options={"episode_length": 150})
     demonstrations = DemonstrationParams(

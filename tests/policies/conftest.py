@@ -3,7 +3,7 @@ import pytest
 
 from leagents_kedro.episodes.shards import Episode, Shards
 from leagents_kedro.episodes.writing import write_episodes
-from leagents_kedro.policies.training import Rung, TrainingSettings
+from leagents_kedro.parameters.training import Rung, TrainingSettings
 
 FEATURES = {
     "observation.state": {"dtype": "float32", "shape": (4,), "names": ["x", "y", "z", "gripper"]},

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from leagents_kedro.policies.acceleration import accelerated
+from leagents_kedro.shortcuts.dropout import accelerated
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5])

@@ -3,7 +3,7 @@ import torch
 from lerobot.policies.act.modeling_act import ACTPolicy
 from lerobot.policies.factory import make_policy_config
 
-from leagents_kedro.policies import act_shortcuts
+from leagents_kedro.shortcuts import act as act_shortcuts
 
 CHUNK = 5
 

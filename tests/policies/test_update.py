@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_model, save_model
 from torch.nn.utils import clip_grad_norm_
 
-from leagents_kedro.policies.update import updater
+from leagents_kedro.shortcuts.adam import updater
 
 MAX_NORM = 0.5  # less than what the first steps have
 

@@ -12,7 +12,8 @@ from lerobot.policies.act.modeling_act import ACTPolicy
 from lerobot.policies.factory import make_pre_post_processors
 
 from leagents_kedro.episodes.shards import Episode
-from leagents_kedro.simulation.experts import collect_demonstrations, demonstrate
+from leagents_kedro.simulation.demonstrations import collect_demonstrations
+from leagents_kedro.simulation.metaworld.expert import demonstrate
 from leagents_kedro.simulation.pool import EnvironmentPool
 
 sys.path.append(str(Path(__file__).parent / "plugins"))  # workers look for plug-ins where their driver does

@@ -10,7 +10,8 @@ from leagents_kedro.episodes.shards import Episode
 from leagents_kedro.errors import SimulationError
 from leagents_kedro.foundation.seeds import derive_seed
 from leagents_kedro.records import Outcome
-from leagents_kedro.simulation.experts import collect_demonstrations, demonstrate
+from leagents_kedro.simulation.demonstrations import collect_demonstrations
+from leagents_kedro.simulation.metaworld.expert import demonstrate
 from leagents_kedro.simulation.pool import EnvironmentPool
 from leagents_kedro.simulation.rollouts import Job
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from metaworld.policies import ENV_POLICY_MAP
 
-from leagents_kedro.simulation.metaworld_env import MetaWorldStateEnv
+from leagents_kedro.simulation.metaworld.env import MetaWorldStateEnv
 
 SHORTCUTS = ["touching_object", "_get_curr_obs_combined_no_goal"]
 GRASPED = ["push-v3", "pick-place-v3", "coffee-pull-v3"]

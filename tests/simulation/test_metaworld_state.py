@@ -14,9 +14,9 @@ import pytest
 from lerobot.envs.metaworld import TASK_DESCRIPTIONS
 
 from leagents_kedro.errors import ParameterError
-from leagents_kedro.simulation.metaworld_env import MetaWorldStateEnv
-from leagents_kedro.simulation.metaworld_scene import scene_of
-from leagents_kedro.simulation.metaworld_state import MetaWorldStateConfig
+from leagents_kedro.simulation.metaworld.config import MetaWorldStateConfig
+from leagents_kedro.simulation.metaworld.env import MetaWorldStateEnv
+from leagents_kedro.simulation.metaworld.scene import scene_of
 
 # Basketball, box-close, and lever-pull carry most from one reset to the next in MetaWorld itself.
 TASKS = ["reach-v3", "push-v3", "door-open-v3", "basketball-v3", "box-close-v3", "lever-pull-v3"]

@@ -16,7 +16,7 @@ from lerobot.policies.factory import make_pre_post_processors
 from leagents_kedro.errors import ParameterError, SimulationError
 from leagents_kedro.policies.actor import Actor
 from leagents_kedro.records import Outcome
-from leagents_kedro.simulation.metaworld_state import METAWORLD_DIM
+from leagents_kedro.simulation.metaworld.config import METAWORLD_DIM
 from leagents_kedro.simulation.pool import EnvironmentPool
 from leagents_kedro.simulation.rollouts import Job, begin_episode, roll_out
 

@@ -5,7 +5,8 @@ from lerobot.envs.configs import PushtEnv
 
 from leagents_kedro.errors import ParameterError
 from leagents_kedro.records import Task
-from leagents_kedro.simulation.suites import environment_config, resolve_suite
+from leagents_kedro.simulation.environments import environment_config
+from leagents_kedro.simulation.suites import resolve_suite
 
 
 def test_groups_expand_in_order_and_duplicates_drop() -> None:

@@ -6,10 +6,10 @@ from typing import Any, NoReturn
 import yaml
 from kedro.io.core import AbstractDataset
 
-from leagents_kedro.constitution import Constitution
+from leagents_kedro.constitution.limits import Constitution
 from leagents_kedro.datasets.published import NamedErrors
 from leagents_kedro.errors import ConstitutionError
-from leagents_kedro.parameters import validated
+from leagents_kedro.parameters.validation import validated
 
 
 class ConstitutionDataset(NamedErrors, AbstractDataset[NoReturn, Constitution]):

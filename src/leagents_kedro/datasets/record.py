@@ -10,7 +10,7 @@ from kedro_datasets._typing import JSONPreview
 from pydantic import BaseModel, ValidationError
 
 from leagents_kedro.datasets.published import PublishedDataset
-from leagents_kedro.parameters import faults
+from leagents_kedro.parameters.validation import faults
 
 
 class RecordDataset(PublishedDataset[BaseModel, BaseModel]):

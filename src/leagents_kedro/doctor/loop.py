@@ -9,16 +9,16 @@ from kedro.io import CatalogProtocol, DataCatalog, Version
 
 from leagents_kedro.datasets.checkpoint import CheckpointDataset
 from leagents_kedro.datasets.published import PublishedDataset
+from leagents_kedro.datasets.versions import NO_VERSION
 from leagents_kedro.doctor.checkpoints import changed, examine_checkpoint
 from leagents_kedro.doctor.datasets import examine_dataset
 from leagents_kedro.doctor.needs import Needs
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import LeAgentsError
 from leagents_kedro.foundation.findings import Finding, error, warning
-from leagents_kedro.history import Cycle, History
+from leagents_kedro.history.history import Cycle, History
 from leagents_kedro.policies.checkpoints import checkpoint_digest
 from leagents_kedro.records import Checkpoint
-from leagents_kedro.versions import NO_VERSION
 
 _RESTORE = "restore the version from a copy"
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from leagents_kedro.episodes.columns import Features
+from leagents_kedro.parameters.suite import SuiteParams
 from leagents_kedro.simulation.pool import EnvironmentPool
 from leagents_kedro.simulation.suites import resolve_suite
-from leagents_kedro.suite import SuiteParams
 
 
 @dataclass(frozen=True)

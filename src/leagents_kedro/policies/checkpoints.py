@@ -24,3 +24,12 @@ def checkpoint_digest(pretrained_model: Path) -> str:
 def checkpoint_step(checkpoint: Path) -> int:
     """Return the number of optimisation steps behind ``checkpoint``, counted from its training's start."""
     return int(json.loads((checkpoint / "training_state" / "training_step.json").read_text())["step"])
+
+
+def resolve_device(device: str) -> str:
+    """Return ``device``, or for ``auto`` the fastest that this machine has."""
+    if device != "auto":
+        return device
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"

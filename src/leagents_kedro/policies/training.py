@@ -14,9 +14,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any
 
 from leagents_kedro.episodes.batches import BatchReader
 from leagents_kedro.episodes.frame_cache import FrameCache
@@ -25,10 +23,11 @@ from leagents_kedro.errors import CheckpointError, DatasetError, ParameterError,
 from leagents_kedro.foundation.files import sync, sync_tree
 from leagents_kedro.foundation.spelling import no_such
 from leagents_kedro.foundation.untrusted import check_checkpoint
-from leagents_kedro.policies import act_shortcuts
-from leagents_kedro.policies.acceleration import accelerated
-from leagents_kedro.policies.update import updater
-from leagents_kedro.records import Record
+from leagents_kedro.parameters.training import Rung, TrainingSettings
+from leagents_kedro.policies.checkpoints import resolve_device
+from leagents_kedro.shortcuts import act as act_shortcuts
+from leagents_kedro.shortcuts.adam import updater
+from leagents_kedro.shortcuts.dropout import accelerated
 
 if TYPE_CHECKING:
     import torch
@@ -39,38 +38,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _CHECK_EVERY_STEPS = 50
-
-
-class Rung(Record):
-    """One policy of the ladder.
-
-    ``options`` are fields of the policy type's LeRobot configuration. ``pretrained_path`` (a folder or a Hub id) is
-    where training from scratch starts on this rung; a Hub id needs a ``pretrained_revision``.
-    """
-
-    policy_type: str
-    options: dict[str, Any]
-    steps: Annotated[int, Field(ge=1)]
-    pretrained_path: str | None
-    pretrained_revision: str | None
-
-
-class TrainingSettings(Record):
-    """How a candidate is trained, whatever its policy.
-
-    With ``normalization: keep`` a continued training keeps the statistics that its weights were trained with;
-    ``refresh`` takes those of the grown mix, which rescales inputs and outputs under the weights. Decoded images and
-    videos beyond ``frame_cache_gb`` (10^9 bytes) are decoded again for every batch.
-    """
-
-    batch_size: Annotated[int, Field(ge=1)]
-    seed: Annotated[int, Field(ge=0)]
-    device: Literal["auto", "cpu", "cuda", "mps"]
-    torch_threads: Annotated[int, Field(ge=1)]
-    precision: Literal["float32", "bfloat16"]
-    normalization: Literal["keep", "refresh"]
-    save_every_steps: Annotated[int, Field(ge=1)]
-    frame_cache_gb: Annotated[float, Field(ge=0)]
 
 
 def train(
@@ -151,15 +118,6 @@ def train(
                 last = _save(config, step, policy, optimizer, scheduler, preprocessor, postprocessor)
     assert last is not None, "the last step is always saved"
     return last
-
-
-def resolve_device(device: str) -> str:
-    """Return ``device``, or for ``auto`` the fastest that this machine has."""
-    if device != "auto":
-        return device
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _pipeline_config(

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from leagents_kedro.errors import ParameterError
-from leagents_kedro.simulation.suites import environment_config
+from leagents_kedro.simulation.environments import environment_config
 
 if TYPE_CHECKING:
     import gymnasium as gym

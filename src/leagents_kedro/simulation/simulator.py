@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from leagents_kedro.errors import ParameterError
+from leagents_kedro.parameters.evaluation import EvaluationParams
+from leagents_kedro.parameters.suite import SuiteParams
+from leagents_kedro.policies.checkpoints import resolve_device
+from leagents_kedro.records import Checkpoint
 from leagents_kedro.simulation import workers
 from leagents_kedro.simulation.rollouts import Job
 from leagents_kedro.simulation.station import ExpertRequest, PolicyFile, PolicyRequest, Progress, Rollout, Station
@@ -71,3 +75,13 @@ class Simulator:
         if processes == 1 and self.episode_timeout_s is None:
             return request.run(_station, progress)
         return workers.distribute(request, processes, self.episode_timeout_s, progress)
+
+
+def policy_file(checkpoint: Checkpoint, evaluation: EvaluationParams) -> PolicyFile:
+    """Return ``checkpoint`` as evaluation is to open it."""
+    return PolicyFile(checkpoint.path, checkpoint.digest, resolve_device(evaluation.device), evaluation.torch_threads)
+
+
+def simulator(suite: SuiteParams, evaluation: EvaluationParams) -> Simulator:
+    """Return the environments of ``suite``, run as evaluation is configured."""
+    return Simulator(suite.environment, suite.options, evaluation.workers, evaluation.episode_timeout_s)

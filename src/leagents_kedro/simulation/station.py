@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from leagents_kedro.episodes.shards import Episode
 from leagents_kedro.records import Outcome
-from leagents_kedro.simulation.experts import demonstrate
+from leagents_kedro.simulation.metaworld.expert import demonstrate
 from leagents_kedro.simulation.pool import EnvironmentPool
 from leagents_kedro.simulation.rollouts import Job, roll_out
 

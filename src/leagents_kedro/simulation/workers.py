@@ -25,7 +25,7 @@ from leagents_kedro.simulation.station import ExpertRequest, PolicyRequest, Prog
 
 logger = logging.getLogger(__name__)
 
-_PRELOADED = ["leagents_kedro.fork_server"]
+_PRELOADED = ["leagents_kedro.shortcuts.fork_server"]
 _LARGEST_PORTION = 16
 _context = get_context("forkserver")
 

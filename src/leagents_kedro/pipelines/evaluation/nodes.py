@@ -4,19 +4,21 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from leagents_kedro.constitution import Constitution, require
+from leagents_kedro.constitution.commands import simulation_job
+from leagents_kedro.constitution.limits import Constitution, require
 from leagents_kedro.foundation.progress import progress_bar
 from leagents_kedro.foundation.seeds import derive_seed
-from leagents_kedro.gate import compare, pair_outcomes, schedule
-from leagents_kedro.jobs import simulation_job
-from leagents_kedro.pipelines.gating.params import GatingParams
+from leagents_kedro.gate.evidence import pair_outcomes
+from leagents_kedro.gate.rules import schedule
+from leagents_kedro.gate.sequential import compare
+from leagents_kedro.parameters.evaluation import EvaluationParams
+from leagents_kedro.parameters.gating import GatingParams
+from leagents_kedro.parameters.suite import SuiteParams
+from leagents_kedro.pipelines.evaluation.measurement import Measurement
 from leagents_kedro.records import Checkpoint, Outcome, Outcomes, Task
 from leagents_kedro.simulation.rollouts import Job
+from leagents_kedro.simulation.simulator import simulator
 from leagents_kedro.simulation.suites import resolve_suite
-from leagents_kedro.suite import SuiteParams
-
-from .looks import Measurement, simulator
-from .params import EvaluationParams
 
 
 def evaluate_candidate(

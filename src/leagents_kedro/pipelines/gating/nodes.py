@@ -2,16 +2,15 @@
 
 from typing import Any
 
-from leagents_kedro import gate
-from leagents_kedro.approval import answered, waits_for_approval
 from leagents_kedro.errors import AwaitingApproval
-from leagents_kedro.history import History
-from leagents_kedro.pipelines.training.params import TrainingParams
+from leagents_kedro.gate import verdict as gate
+from leagents_kedro.history.answers import answered, waits_for_approval
+from leagents_kedro.history.history import History
+from leagents_kedro.parameters.gating import GatingParams
+from leagents_kedro.parameters.suite import SuiteParams
+from leagents_kedro.parameters.training import TrainingParams
 from leagents_kedro.records import Checkpoint, Decision, Outcomes, Plan
 from leagents_kedro.simulation.suites import resolve_suite
-from leagents_kedro.suite import SuiteParams
-
-from .params import GatingParams
 
 
 def decide(

@@ -4,22 +4,21 @@ from collections import Counter
 
 import numpy as np
 
-from leagents_kedro.constitution import Constitution, require
+from leagents_kedro.constitution.commands import simulation_job
+from leagents_kedro.constitution.limits import Constitution, require
 from leagents_kedro.episodes.columns import recorded_features
 from leagents_kedro.episodes.shards import Appended, Episode, NewEpisodes, Shards
 from leagents_kedro.foundation.progress import progress_bar
 from leagents_kedro.foundation.seeds import derive_seed
-from leagents_kedro.jobs import simulation_job
-from leagents_kedro.pipelines.evaluation.looks import policy_file, simulator
-from leagents_kedro.pipelines.evaluation.params import EvaluationParams
-from leagents_kedro.pipelines.seed.nodes import collect_episodes
-from leagents_kedro.pipelines.seed.params import DemonstrationParams
+from leagents_kedro.parameters.demonstrations import DemonstrationParams
+from leagents_kedro.parameters.evaluation import EvaluationParams
+from leagents_kedro.parameters.harvest import HarvestParams
+from leagents_kedro.parameters.suite import SuiteParams
 from leagents_kedro.records import Checkpoint, Decision, Outcomes, Plan
+from leagents_kedro.simulation.collection import collect_episodes
 from leagents_kedro.simulation.rollouts import Job
+from leagents_kedro.simulation.simulator import policy_file, simulator
 from leagents_kedro.simulation.suites import resolve_suite
-from leagents_kedro.suite import SuiteParams
-
-from .params import HarvestParams
 
 
 def harvest_rollouts(

@@ -1,7 +1,7 @@
 """What the cycle taught: a record for the ledger, and a page for people."""
 
 from leagents_kedro.episodes.shards import Shards
-from leagents_kedro.pipelines.harvest.params import HarvestParams
+from leagents_kedro.parameters.harvest import HarvestParams
 from leagents_kedro.records import Checkpoint, CycleRecord, Decision, Lessons, Outcomes, Plan, Score, Selection
 
 

@@ -1,24 +1,18 @@
 """The first demonstrations: imported, or collected from scripted experts."""
 
-from functools import partial
 from pathlib import Path
 
-from leagents_kedro.constitution import Constitution, require
+from leagents_kedro.constitution.limits import Constitution
 from leagents_kedro.doctor.datasets import examine_dataset
 from leagents_kedro.doctor.needs import Needs
 from leagents_kedro.episodes.shards import NewEpisodes, Shards
 from leagents_kedro.errors import DatasetError
 from leagents_kedro.foundation.findings import stop_at_errors
-from leagents_kedro.foundation.progress import progress_bar
-from leagents_kedro.jobs import simulation_job
-from leagents_kedro.pipelines.evaluation.looks import simulator
-from leagents_kedro.pipelines.evaluation.params import EvaluationParams
-from leagents_kedro.simulation.experts import collect_demonstrations
-from leagents_kedro.simulation.pool import EnvironmentPool
+from leagents_kedro.parameters.demonstrations import DemonstrationParams
+from leagents_kedro.parameters.evaluation import EvaluationParams
+from leagents_kedro.parameters.suite import SuiteParams
+from leagents_kedro.simulation.collection import collect_episodes
 from leagents_kedro.simulation.suites import resolve_suite
-from leagents_kedro.suite import SuiteParams
-
-from .params import DemonstrationParams
 
 
 def seed_mix(
@@ -46,37 +40,6 @@ def seed_mix(
     )
     stop_at_errors(examine_dataset(root, Needs.of(suite)), DatasetError)
     return Shards(root)
-
-
-def collect_episodes(
-    suite: SuiteParams,
-    demonstrations: DemonstrationParams,
-    evaluation: EvaluationParams,
-    requests: dict[str, int],
-    run_seed: int,
-    cycle: int,
-    constitution: Constitution,
-) -> NewEpisodes:
-    """Return ``requests`` successful expert episodes by task, on seeds that belong to ``cycle`` alone.
-
-    Raises:
-        ConstitutionError: The attempts, or the environment, are beyond the limits.
-    """
-    total = sum(requests.values())
-    require(constitution, simulation_job(suite, total * demonstrations.max_attempts_factor))
-    with progress_bar("collect", total, "episode") as show:
-        episodes = collect_demonstrations(
-            requests,
-            partial(
-                simulator(suite, evaluation).demonstrate,
-                action_noise=demonstrations.action_noise,
-                progress=lambda attempts, successes: show(successes, f"{attempts} attempts"),
-            ),
-            seed_names=(run_seed, cycle),
-            max_attempts_factor=demonstrations.max_attempts_factor,
-        )
-    pool = EnvironmentPool(suite.environment, suite.options)
-    return NewEpisodes(tuple(episodes), pool.features, pool.fps, suite.environment)
 
 
 def _downloaded(repo_id: str, revision: str) -> Path:

@@ -2,24 +2,23 @@
 
 from typing import Any
 
-from leagents_kedro.constitution import Constitution
+from leagents_kedro.constitution.commands import review, simulation_job, training_job
+from leagents_kedro.constitution.limits import Constitution
 from leagents_kedro.episodes import selection as episodes
 from leagents_kedro.episodes.checks import check_dataset, check_fit
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import ParameterError
-from leagents_kedro.history import History
-from leagents_kedro.jobs import review, simulation_job, training_job
-from leagents_kedro.pipelines.gating.params import GatingParams
-from leagents_kedro.pipelines.harvest.params import HarvestParams
-from leagents_kedro.pipelines.seed.params import DemonstrationParams
-from leagents_kedro.pipelines.training.params import TrainingParams
+from leagents_kedro.history.history import History
+from leagents_kedro.parameters.demonstrations import DemonstrationParams
+from leagents_kedro.parameters.gating import GatingParams
+from leagents_kedro.parameters.harvest import HarvestParams
+from leagents_kedro.parameters.selection import SelectionParams
+from leagents_kedro.parameters.suite import SuiteParams
+from leagents_kedro.parameters.training import TrainingParams
 from leagents_kedro.policies.training import policy_config
 from leagents_kedro.records import Checkpoint, CycleRecord, Initial, Plan, Selection
 from leagents_kedro.simulation.pool import EnvironmentPool
 from leagents_kedro.simulation.suites import resolve_suite
-from leagents_kedro.suite import SuiteParams
-
-from .params import SelectionParams
 
 
 def propose_plan(

@@ -2,17 +2,16 @@
 
 from pathlib import Path
 
-from leagents_kedro.constitution import Constitution, require
+from leagents_kedro.constitution.commands import training_job
+from leagents_kedro.constitution.limits import Constitution, require
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import CheckpointError
 from leagents_kedro.foundation.progress import progress_bar
 from leagents_kedro.foundation.seeds import derive_seed
-from leagents_kedro.jobs import training_job
+from leagents_kedro.parameters.training import TrainingParams
 from leagents_kedro.policies.checkpoints import checkpoint_digest, checkpoint_step
 from leagents_kedro.policies.training import train
 from leagents_kedro.records import Checkpoint, Plan, Selection
-
-from .params import TrainingParams
 
 
 def train_candidate(

@@ -10,7 +10,7 @@ from typing import Any
 from kedro.pipeline import Node, Pipeline
 from pydantic import BaseModel
 
-from leagents_kedro.history import History
+from leagents_kedro.history.history import History
 from leagents_kedro.pipelines.gating.nodes import approve_decision
 from leagents_kedro.policies.checkpoints import checkpoint_digest
 from leagents_kedro.records import Checkpoint, CycleRecord, Decision, Evidence, Plan, Score, Selection

@@ -1,0 +1,233 @@
+"""What the ledger says: runs of the loop, and the cycles in them.
+
+The ledger holds a pair of rows a cycle, ``opened`` and ``closed`` (or ``abandoned``), and people's answers,
+``approved`` and ``rejected``. Everything else is derived here, so that the session, the hooks, the pipelines, and the
+command line see the same past.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
+
+from leagents_kedro.errors import LedgerError
+from leagents_kedro.parameters.validation import faults
+from leagents_kedro.records import CycleRecord, Record, Verdict
+
+ENDS_RUN: frozenset[Verdict] = frozenset({"stop", "escalate"})
+
+
+class Opened(Record):
+    """A cycle is about to run; written before anything of it.
+
+    ``pins`` are the versions of the catalog entries that it reads and writes, ``params`` the parameters that its
+    nodes get, ``constitution`` the digest of the limits, ``code`` the git commit (``-dirty`` where tracked files
+    differ from it; null outside of git), ``at`` the time (ISO 8601, UTC).
+    """
+
+    event: Literal["opened"] = "opened"
+    cycle: Annotated[int, Field(ge=1)]
+    run_id: str
+    pins: dict[str, str]
+    params: dict[str, Any]
+    constitution: str | None = None
+    code: str | None
+    at: str
+
+
+class Closed(Record):
+    """A cycle is done. ``seconds`` is what its last attempt took; attempts that were killed are not in it."""
+
+    event: Literal["closed"] = "closed"
+    cycle: Annotated[int, Field(ge=1)]
+    run_id: str
+    seconds: Annotated[float, Field(ge=0)]
+    at: str
+    record: CycleRecord
+
+
+class Abandoned(Record):
+    """A person gave the open cycle up: it counts for no decision, and what it had published is deleted."""
+
+    event: Literal["abandoned"] = "abandoned"
+    cycle: Annotated[int, Field(ge=1)]
+    run_id: str
+    by: Annotated[str, Field(min_length=1)]
+    note: str | None = None
+    at: str
+
+
+class Answer(Record):
+    """What a person said: to the promotion of the open ``cycle``, or to the ``constitution`` with this digest."""
+
+    event: Literal["approved", "rejected"]
+    cycle: Annotated[int, Field(ge=1)] | None = None
+    constitution: str | None = None
+    by: Annotated[str, Field(min_length=1)]
+    note: str | None = None
+    at: str
+
+    @model_validator(mode="after")
+    def _answers_one_question(self) -> "Answer":
+        if (self.cycle is None) == (self.constitution is None):
+            raise ValueError("an answer is to a cycle or to a constitution")
+        return self
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """One cycle, open until ``end`` tells how it ended; ``answer`` is a person's to its promotion, if one was asked."""
+
+    opened: Opened
+    end: Closed | Abandoned | None = None
+    answer: Answer | None = None
+
+    @property
+    def closed(self) -> Closed | None:
+        """How it ended, unless it is open or was abandoned."""
+        return self.end if isinstance(self.end, Closed) else None
+
+    @property
+    def abandoned(self) -> Abandoned | None:
+        """Who gave it up, if it was."""
+        return self.end if isinstance(self.end, Abandoned) else None
+
+
+@dataclass(frozen=True)
+class Run:
+    """Cycles between two decisions that end a run, numbered from 1 over the life of the ledger."""
+
+    number: int
+    cycles: tuple[Cycle, ...]
+
+    @property
+    def closed(self) -> tuple[Closed, ...]:
+        """Its closed cycles, in order."""
+        return tuple(cycle.closed for cycle in self.cycles if cycle.closed)
+
+    @property
+    def ended(self) -> bool:
+        """Whether its last decision was to stop or to escalate."""
+        return bool(self.closed) and self.closed[-1].record.decision.verdict in ENDS_RUN
+
+
+@dataclass(frozen=True)
+class History:
+    """The whole past of the loop. Runs without a cycle are not in ``runs``."""
+
+    runs: tuple[Run, ...]
+    approved_constitutions: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, rows: Iterable[dict[str, Any]]) -> "History":
+        """Return the history that the rows of a ledger tell.
+
+        Raises:
+            LedgerError: A row is malformed, or out of order: cycles open and end in turn, numbered from 1, and are
+                answered once between.
+        """
+        runs: list[Run] = []
+        parsed = [_row(row, number) for number, row in enumerate(rows, start=1)]
+        for cycle in _cycles(parsed):
+            if not runs or runs[-1].ended:
+                runs.append(Run(len(runs) + 1, ()))
+            runs[-1] = Run(runs[-1].number, (*runs[-1].cycles, cycle))
+        approvals = (row for row in parsed if isinstance(row, Answer) and row.event == "approved")
+        return cls(tuple(runs), frozenset(row.constitution for row in approvals if row.constitution))
+
+    @property
+    def cycles(self) -> tuple[CycleRecord, ...]:
+        """Records of all closed cycles, oldest first."""
+        return tuple(closed.record for run in self.runs for closed in run.closed)
+
+    def before(self, cycle: int) -> tuple[CycleRecord, ...]:
+        """Records of the cycles closed before this one, also where it is closed itself and looked at again."""
+        return tuple(closed.record for run in self.runs for closed in run.closed if closed.cycle < cycle)
+
+    @property
+    def open_cycle(self) -> Opened | None:
+        """The cycle that was opened and has not ended, if there is one."""
+        last = self._last
+        return last.opened if last and last.end is None else None
+
+    @property
+    def run_ids(self) -> tuple[str, ...]:
+        """Ids of all cycles' Kedro runs, oldest first."""
+        return tuple(cycle.opened.run_id for run in self.runs for cycle in run.cycles)
+
+    def answer_to(self, number: int) -> Answer | None:
+        """Return what a person said to the promotion of a cycle."""
+        cycles = (cycle for run in self.runs for cycle in run.cycles)
+        return next((cycle.answer for cycle in cycles if cycle.opened.cycle == number), None)
+
+    @property
+    def current_run(self) -> Run:
+        """The run that the open or next cycle belongs to; it has no cycle yet where the last one ended."""
+        if self.runs and not self.runs[-1].ended:
+            return self.runs[-1]
+        return Run(len(self.runs) + 1, ())
+
+    @property
+    def next_cycle(self) -> int:
+        """Number of the open or next cycle; numbers go on across runs, and that of an abandoned cycle is used up."""
+        last = self._last
+        return 1 if last is None else last.opened.cycle + (last.end is not None)
+
+    @property
+    def next_run(self) -> int:
+        """Number of the run that the open or next cycle belongs to."""
+        return self.current_run.number
+
+    @property
+    def _last(self) -> Cycle | None:
+        return self.runs[-1].cycles[-1] if self.runs else None
+
+
+type _Row = Opened | Closed | Abandoned | Answer
+_ROW: TypeAdapter[_Row] = TypeAdapter(Annotated[Opened | Closed | Abandoned | Answer, Field(discriminator="event")])
+
+
+def _row(row: dict[str, Any], number: int) -> _Row:
+    try:
+        return _ROW.validate_python(row)
+    except ValidationError as error:
+        raise LedgerError(
+            f"Row {number} of the ledger is malformed: {faults(error, 'row', _ROW.json_schema())}. It was edited, or "
+            "written by another version of the project; restore the file from a copy, or remove this row and all below."
+        ) from error
+
+
+def _cycles(rows: Sequence[_Row]) -> list[Cycle]:
+    cycles: list[Cycle] = []
+    for number, row in enumerate(rows, start=1):
+        last = cycles[-1] if cycles else None
+        if isinstance(row, Answer):
+            if row.cycle is not None:
+                cycles[-1:] = [_with_answer(last, row, number)]
+            continue
+        if last is None or last.end:
+            expected: tuple[str, int, str] = ("opened", len(cycles) + 1, row.run_id)
+        else:
+            expected = ("closed", last.opened.cycle, last.opened.run_id)
+        event = "closed" if isinstance(row, Abandoned) else row.event
+        if (event, row.cycle, row.run_id) != expected:
+            raise LedgerError(
+                f"Row {number} of the ledger says {row.event!r} of cycle {row.cycle} ({row.run_id}); expected "
+                f"{expected[0]!r} of cycle {expected[1]} ({expected[2]}). The file was edited or mixed with another; "
+                "restore it from a copy, or remove this row and all below it."
+            )
+        if isinstance(row, Opened):
+            cycles.append(Cycle(row))
+        elif last:
+            cycles[-1] = replace(last, end=row)
+    return cycles
+
+
+def _with_answer(cycle: Cycle | None, answer: Answer, number: int) -> Cycle:
+    if cycle is None or cycle.end or cycle.answer or cycle.opened.cycle != answer.cycle:
+        raise LedgerError(
+            f"Row {number} of the ledger says {answer.event!r} of cycle {answer.cycle}, which is not open or was "
+            "answered before. The file was edited or mixed with another; restore it from a copy, or remove this row."
+        )
+    return replace(cycle, answer=answer)

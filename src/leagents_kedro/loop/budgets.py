@@ -1,0 +1,111 @@
+"""What ends the loop because it is spent, a small hook each; ``null`` is unlimited.
+
+Cycles, hours, and episodes count within the current run, so that a decision to stop or to escalate starts them anew.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+
+from leagents_kedro.errors import ParameterError
+from leagents_kedro.history.history import History
+from leagents_kedro.loop.events import device_seconds
+from leagents_kedro.parameters.loop import LoopParams
+
+_BYTES_PER_GB = 10**9
+
+
+class CycleBudgetHooks:
+    """``loop.max_cycles``."""
+
+    @hook_impl
+    def repeat_run(self, history: History, params: LoopParams) -> str | None:
+        """Give a reason once the run has its cycles."""
+        run = history.current_run
+        if params.max_cycles is None or len(run.closed) < params.max_cycles:
+            return None
+        return f"run {run.number} has its {len(run.closed)} cycles (loop.max_cycles={params.max_cycles})"
+
+
+class WallTimeBudgetHooks:
+    """``loop.max_wall_hours``: the time that closed cycles took."""
+
+    @hook_impl
+    def repeat_run(self, history: History, params: LoopParams) -> str | None:
+        """Give a reason once the run has its hours."""
+        run = history.current_run
+        hours = sum(closed.seconds for closed in run.closed) / 3600
+        if params.max_wall_hours is None or hours < params.max_wall_hours:
+            return None
+        return f"run {run.number} took {hours:.2f} h (loop.max_wall_hours={params.max_wall_hours})"
+
+
+class DeviceTimeBudgetHooks:
+    """``loop.max_gpu_hours``: the time of training and rollouts, killed attempts included, as the event log has it."""
+
+    @hook_impl
+    def repeat_run(self, history: History, params: LoopParams, catalog: CatalogProtocol) -> str | None:
+        """Give a reason once the run has its device time.
+
+        Raises:
+            ParameterError: There is no event log to count from.
+        """
+        if params.max_gpu_hours is None:
+            return None
+        if "events" not in catalog:
+            raise ParameterError("loop.max_gpu_hours needs the event log: the catalog has no entry 'events'.")
+        run = history.current_run
+        hours = device_seconds(catalog["events"].load(), [cycle.opened.run_id for cycle in run.cycles]) / 3600
+        if hours < params.max_gpu_hours:
+            return None
+        return f"run {run.number} used the device for {hours:.2f} h (loop.max_gpu_hours={params.max_gpu_hours})"
+
+
+class EpisodeBudgetHooks:
+    """``loop.max_environment_episodes``: evaluated, harvested, and demonstrated episodes."""
+
+    @hook_impl
+    def repeat_run(self, history: History, params: LoopParams) -> str | None:
+        """Give a reason once the run has its episodes."""
+        run = history.current_run
+        episodes = sum(closed.record.environment_episodes for closed in run.closed)
+        if params.max_environment_episodes is None or episodes < params.max_environment_episodes:
+            return None
+        return (
+            f"run {run.number} simulated {episodes} episodes "
+            f"(loop.max_environment_episodes={params.max_environment_episodes})"
+        )
+
+
+class DiskBudgetHooks:
+    """``loop.max_disk_gb``: the size of the project's ``data/``."""
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Remember where the project is."""
+        self._data = context.project_path / "data"
+
+    @hook_impl
+    def repeat_run(self, params: LoopParams) -> str | None:
+        """Give a reason while the folder is larger."""
+        if params.max_disk_gb is None or (used := disk_gb(self._data)) < params.max_disk_gb:
+            return None
+        return f"{self._data} holds {used:.3g} GB (loop.max_disk_gb={params.max_disk_gb})"
+
+
+def disk_gb(folder: Path) -> float:
+    """Return the size of all files below ``folder`` in GB (10^9 bytes), what is hard-linked counted once."""
+    sizes = {(status.st_dev, status.st_ino): status.st_size for status in _files(folder)}
+    return sum(sizes.values()) / _BYTES_PER_GB
+
+
+def _files(folder: Path) -> Iterator[os.stat_result]:
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):  # another run deletes its scratch
+                yield Path(parent, name).lstat()

@@ -1,0 +1,111 @@
+"""Hooks of the loop: what ends it, and what keeps a mistyped command from starting it."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from kedro.config import OmegaConfigLoader
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.pipeline import Pipeline
+from kedro.validation import TypeExtractor
+from omegaconf import OmegaConf
+from pydantic import BaseModel
+
+from leagents_kedro.errors import ParameterError
+from leagents_kedro.foundation.spelling import no_such
+from leagents_kedro.parameters.loop import LoopParams
+from leagents_kedro.parameters.validation import validated
+
+
+class ParameterHooks:
+    """Stop a command whose ``--env`` or ``--params`` names what does not exist.
+
+    Kedro's typed parameters find unknown keys inside a stage's parameters, but not an unknown stage.
+    """
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Check the command against the configuration.
+
+        Raises:
+            ParameterError: The environment or a parameter is unknown.
+        """
+        loader = cast(OmegaConfigLoader, context.config_loader)
+        if Path(loader.conf_source).is_dir():
+            _check_environment(Path(loader.conf_source), loader.env or loader.default_run_env)
+        base, overlay, *_ = loader._read_raw_config("parameters")
+        known = {key: value for content in base.values() for key, value in _plain(content).items()}
+        added = {str(file): _plain(content) for file, content in overlay.items()}
+        given = loader.runtime_params or {}
+        _check_kinds(added | {"--params": given}, known)
+        _check_keys(given, known.keys() | {key for content in added.values() for key in content})
+        LoopParams.of(loader["parameters"])
+
+
+def _check_environment(conf: Path, environment: str) -> None:
+    known = [path.name for path in conf.iterdir() if path.is_dir()]
+    if environment not in known:
+        raise ParameterError(no_such("environment", environment, known))
+
+
+def _plain(content: Any) -> dict[str, Any]:
+    return cast(dict[str, Any], OmegaConf.to_container(content))
+
+
+def _check_kinds(added: Mapping[str, Mapping[str, Any]], base: Mapping[str, Any]) -> None:
+    for place, content in added.items():
+        for key, value in content.items():
+            if isinstance(base.get(key), dict) and not isinstance(value, dict):
+                raise ParameterError(
+                    f"{key}: expected keys with their values, got {value!r} in {place}. Name the keys of {key} that "
+                    "differ from conf/base."
+                )
+
+
+def _check_keys(given: Collection[str], known: Collection[str]) -> None:
+    for key in sorted(set(given) - set(known)):
+        raise ParameterError(no_such("parameter", key, known))
+
+
+_SLICES = {
+    "node_names": ("--nodes", "node"),
+    "from_nodes": ("--from-nodes", "node"),
+    "to_nodes": ("--to-nodes", "node"),
+    "from_inputs": ("--from-inputs", "catalog entry"),
+    "to_outputs": ("--to-outputs", "catalog entry"),
+    "tags": ("--tags", "tag"),
+    "namespaces": ("--namespaces", "namespace"),
+    "load_versions": ("--load-versions", "catalog entry"),
+}
+
+
+def check_parameters(pipelines: Mapping[str, Pipeline], parameters: dict[str, Any]) -> None:
+    """Check all parameters that nodes of ``pipelines`` take as models.
+
+    Kedro checks them too, but tells it in the words of its machinery.
+
+    Raises:
+        ParameterError: See `validated`.
+    """
+    for name, model in TypeExtractor(dict(pipelines)).extract_types_from_pipelines().items():
+        if name in parameters and isinstance(model, type) and issubclass(model, BaseModel):
+            validated(model, name, parameters[name])
+
+
+def check_slice(pipeline: Pipeline, request: Mapping[str, Any]) -> None:
+    """Check the names by which a command asks for a part of ``pipeline``.
+
+    Raises:
+        ParameterError: There is no such node, catalog entry, tag, or namespace.
+    """
+    known = {
+        "node": {node.name for node in pipeline.nodes},
+        "catalog entry": pipeline.datasets(),
+        "tag": {tag for node in pipeline.nodes for tag in node.tags},
+        "namespace": {node.namespace for node in pipeline.nodes if node.namespace},
+    }
+    for argument, (option, what) in _SLICES.items():
+        for name in request.get(argument) or ():
+            if name not in known[what]:
+                raise ParameterError(f"{option}: {no_such(what, name, known[what])}")

@@ -1,0 +1,56 @@
+"""The hooks of the loop, beside those of Kedro."""
+
+from typing import Any
+
+from kedro.framework.hooks.markers import hook_spec
+from kedro.io import CatalogProtocol
+
+from leagents_kedro.history.history import History
+from leagents_kedro.parameters.loop import LoopParams
+
+
+class LoopSpecs:
+    """The hooks that Kedro lacks: before and between cycles, whether another is to be run, and whether it can be."""
+
+    @hook_spec
+    def before_loop(self, parameters: dict[str, Any]) -> None:
+        """Prepare for cycles; the command was checked, nothing was read or written.
+
+        Args:
+            parameters: Those of the project.
+        """
+
+    @hook_spec
+    def between_cycles(self, history: History, catalog: CatalogProtocol, started: int) -> None:
+        """Tidy up while no cycle is open, before anything asks for latest versions.
+
+        Args:
+            history: The past, all of whose cycles have ended.
+            catalog: Latest versions, and the parameters.
+            started: Number of cycles that this command has closed.
+        """
+
+    @hook_spec
+    def repeat_run(self, history: History, params: LoopParams, catalog: CatalogProtocol, started: int) -> str | None:
+        """Say whether the next cycle may be opened.
+
+        Args:
+            history: The past, all of whose cycles have ended.
+            params: Parameters of the loop.
+            catalog: Latest versions, and the parameters.
+            started: Number of cycles that this command has closed.
+
+        Returns:
+            A reason not to, or ``None``.
+        """
+
+    @hook_spec
+    def before_cycle_opened(self, catalog: CatalogProtocol) -> None:
+        """Check the next cycle before its parameters become its own.
+
+        Args:
+            catalog: Latest versions, and the parameters.
+
+        Raises:
+            LeAgentsError: The cycle could not run.
+        """

@@ -1,0 +1,48 @@
+"""What takes long to import is imported before the loop needs it: here, and on another core for what simulates."""
+
+from functools import cache
+from typing import Any
+
+from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+
+from leagents_kedro.shortcuts.imports import import_libraries
+
+_EVALUATION = "params:evaluation"  # input of every node that simulates
+_TRAINING = ("leagents_kedro.simulation.metaworld.config", "lerobot.policies.factory")
+
+
+class WarmUpHooks:
+    """Start the server of worker processes as soon as it is known that some will be needed."""
+
+    @hook_impl
+    def before_loop(self, parameters: dict[str, Any]) -> None:
+        """Begin before anything heavy is imported here."""
+        _start_server(parameters.get("evaluation"))
+
+    @hook_impl(tryfirst=True)
+    def before_cycle_opened(self, catalog: CatalogProtocol) -> None:
+        """Import what the checks of the cycle, and the cycle, need."""
+        if _EVALUATION in catalog:
+            _import()
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Begin where a single stage or a resumed cycle is run."""
+        if _EVALUATION in pipeline.inputs():
+            _start_server(catalog.load(_EVALUATION).model_dump())
+            _import()
+
+
+def _start_server(evaluation: dict[str, Any] | None) -> None:
+    if evaluation and (evaluation["workers"] != 1 or evaluation["episode_timeout_s"]):
+        from leagents_kedro.simulation.workers import warm_up
+
+        warm_up()
+
+
+@cache
+def _import() -> None:
+    """Import once: whatever is garbage when it is done again would never be collected."""
+    import_libraries(*_TRAINING)

@@ -1,0 +1,1 @@
+"""One model for each `conf/base/parameters_*.yml`, under the same name."""

@@ -1,0 +1,59 @@
+"""Parameters of the training stage."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from leagents_kedro.errors import ParameterError
+from leagents_kedro.records import Record
+
+
+class Rung(Record):
+    """One policy of the ladder.
+
+    ``options`` are fields of the policy type's LeRobot configuration. ``pretrained_path`` (a folder or a Hub id) is
+    where training from scratch starts on this rung; a Hub id needs a ``pretrained_revision``.
+    """
+
+    policy_type: str
+    options: dict[str, Any]
+    steps: Annotated[int, Field(ge=1)]
+    pretrained_path: str | None
+    pretrained_revision: str | None
+
+
+class TrainingSettings(Record):
+    """How a candidate is trained, whatever its policy.
+
+    With ``normalization: keep`` a continued training keeps the statistics that its weights were trained with;
+    ``refresh`` takes those of the grown mix, which rescales inputs and outputs under the weights. Decoded images and
+    videos beyond ``frame_cache_gb`` (10^9 bytes) are decoded again for every batch.
+    """
+
+    batch_size: Annotated[int, Field(ge=1)]
+    seed: Annotated[int, Field(ge=0)]
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    torch_threads: Annotated[int, Field(ge=1)]
+    precision: Literal["float32", "bfloat16"]
+    normalization: Literal["keep", "refresh"]
+    save_every_steps: Annotated[int, Field(ge=1)]
+    frame_cache_gb: Annotated[float, Field(ge=0)]
+
+
+class TrainingParams(TrainingSettings):
+    """How candidates are trained, and the ladder of policies, the cheapest first."""
+
+    ladder: Annotated[tuple[Rung, ...], Field(min_length=1)]
+
+    def rung(self, number: int) -> Rung:
+        """Return a rung, counted from 0.
+
+        Raises:
+            ParameterError: The ladder ends below it.
+        """
+        if number >= len(self.ladder):
+            raise ParameterError(
+                f"training.ladder has {len(self.ladder)} rungs, but the loop is on rung {number} (counted from 0): "
+                "append a rung, or restore those that were taken away"
+            )
+        return self.ladder[number]

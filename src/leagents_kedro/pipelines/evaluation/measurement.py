@@ -1,0 +1,36 @@
+"""Outcomes of one checkpoint, measured in blocks that a crash does not lose."""
+
+import hashlib
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from leagents_kedro.foundation.files import write_atomically
+from leagents_kedro.parameters.evaluation import EvaluationParams
+from leagents_kedro.records import Checkpoint, Outcome
+from leagents_kedro.simulation.rollouts import Job
+from leagents_kedro.simulation.simulator import Simulator, policy_file
+
+_OUTCOMES = TypeAdapter(tuple[Outcome, ...])
+
+
+class Measurement:
+    """Measures ``checkpoint``; every finished block of episodes is kept in ``folder``, and found there again."""
+
+    def __init__(self, checkpoint: Checkpoint, simulator: Simulator, folder: Path, evaluation: EvaluationParams):
+        self._checkpoint, self._simulator, self._folder, self._evaluation = checkpoint, simulator, folder, evaluation
+
+    def outcomes(self, jobs: list[Job]) -> tuple[Outcome, ...]:
+        """Return one outcome a job, in their order."""
+        if not jobs:
+            return ()
+        name = hashlib.sha256(repr((self._checkpoint.digest, jobs)).encode()).hexdigest()[:16]
+        kept = self._folder / f"{name}.json"
+        with suppress(FileNotFoundError, ValidationError):  # what was damaged is measured anew
+            return _OUTCOMES.validate_json(kept.read_bytes())
+        policy = policy_file(self._checkpoint, self._evaluation)
+        rolled = self._simulator.roll_out(policy, jobs, slots=self._evaluation.slots)
+        outcomes = tuple(outcome for outcome, _ in rolled)
+        write_atomically(kept, _OUTCOMES.dump_json(outcomes))
+        return outcomes

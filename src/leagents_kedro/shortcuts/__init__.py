@@ -1,0 +1,1 @@
+"""What replaces parts of torch, LeRobot, and MetaWorld for speed."""
