@@ -20,7 +20,7 @@ from leagents_kedro.simulation.demonstrations import collect_demonstrations
 from leagents_kedro.simulation.metaworld.env import MetaWorldStateEnv
 from leagents_kedro.simulation.metaworld.expert import demonstrate
 from leagents_kedro.simulation.pool import EnvironmentPool
-from leagents_kedro.simulation.rollouts import Job, begin_episode, roll_out
+from leagents_kedro.simulation.rollouts import Trial, begin_episode, roll_out
 from leagents_kedro.simulation.simulator import Simulator
 from leagents_kedro.simulation.station import PolicyFile
 
@@ -39,8 +39,8 @@ class _Bench:
     pool: EnvironmentPool
     episodes: int
 
-    def jobs(self, task: str) -> list[Job]:
-        return [Job(task, seed) for seed in range(self.episodes)]
+    def trials(self, task: str) -> list[Trial]:
+        return [Trial(task, seed) for seed in range(self.episodes)]
 
 
 def rows(quick: bool) -> list[Row]:
@@ -59,22 +59,22 @@ def rows(quick: bool) -> list[Row]:
 
 def _stepping_row(bench: _Bench, task: str, limit: float) -> Row:
     """Compare with the same resets and actions in one environment, whose steps are MetaWorld's own."""
-    jobs = bench.jobs(task)
-    kept = roll_out(bench.actor, jobs, bench.pool, slots=SLOTS, keep_episodes=True)
+    trials = bench.trials(task)
+    kept = roll_out(bench.actor, trials, bench.pool, slots=SLOTS, keep_episodes=True)
     actions = [episode.columns["action"] for _, episode in kept if episode]
     env = MetaWorldStateEnv(task, **OPTIONS)
     with patch("leagents_kedro.shortcuts.metaworld.take"):
         env.reset(seed=0)  # makes the simulation
 
     def stepping() -> None:
-        for job, applied in zip(jobs, actions, strict=True):
-            begin_episode(env, job.seed)
+        for trial, applied in zip(trials, actions, strict=True):
+            begin_episode(env, trial.seed)
             for action in applied:
                 env.step(action)
 
-    ours, alone = alternated([lambda: roll_out(bench.actor, jobs, bench.pool, slots=SLOTS), stepping], REPEATS)
+    ours, alone = alternated([lambda: roll_out(bench.actor, trials, bench.pool, slots=SLOTS), stepping], REPEATS)
     env.close()
-    measured = f"{task}, {len(jobs)} episodes: MetaWorld's steps alone"
+    measured = f"{task}, {len(trials)} episodes: MetaWorld's steps alone"
     return Row("evaluation", measured, _s(ours), _s(alone), ours / alone, "<=", limit)
 
 
@@ -99,7 +99,7 @@ def _lerobot_row(bench: _Bench, task: str) -> Row:
     successes: list[list[bool]] = [[], []]
 
     def ours() -> None:
-        rolled = roll_out(bench.actor, bench.jobs(task), bench.pool, slots=SLOTS)
+        rolled = roll_out(bench.actor, bench.trials(task), bench.pool, slots=SLOTS)
         successes[0] = [outcome.success for outcome, _ in rolled]
 
     def theirs() -> None:
@@ -116,13 +116,13 @@ def _lerobot_row(bench: _Bench, task: str) -> Row:
 
 def _processes_row(bench: _Bench, tasks: Sequence[str]) -> Row:
     """Compare two processes with this one, once both have their environments."""
-    jobs = [Job(task, seed) for seed in range(8) for task in tasks]
+    trials = [Trial(task, seed) for seed in range(8) for task in tasks]
     policy = PolicyFile(bench.checkpoint, "benchmark", "cpu", 1)
     one, two = (Simulator(ENVIRONMENT, OPTIONS, processes, None) for processes in (1, 2))
-    assert two.roll_out(policy, jobs, slots=SLOTS) == one.roll_out(policy, jobs, slots=SLOTS)
-    ways = [lambda: two.roll_out(policy, jobs, slots=SLOTS), lambda: one.roll_out(policy, jobs, slots=SLOTS)]
+    assert two.roll_out(policy, trials, slots=SLOTS) == one.roll_out(policy, trials, slots=SLOTS)
+    ways = [lambda: two.roll_out(policy, trials, slots=SLOTS), lambda: one.roll_out(policy, trials, slots=SLOTS)]
     ours, other = alternated(ways, REPEATS)
-    measured = f"{len(tasks)} tasks, {len(jobs)} episodes, 2 processes: one"
+    measured = f"{len(tasks)} tasks, {len(trials)} episodes, 2 processes: one"
     return Row("evaluation", measured, _s(ours), _s(other), other / ours, ">=")
 
 
@@ -131,7 +131,7 @@ def _trained(folder: Path, tasks: Sequence[str], pool: EnvironmentPool, steps: i
     training = TrainingParams(**parameters["training"]).model_copy(update={"device": "cpu"})
     episodes = collect_demonstrations(
         dict.fromkeys(tasks, 3),
-        lambda jobs: [demonstrate(job, pool, 0.1) for job in jobs],
+        lambda trials: [demonstrate(trial, pool, 0.1) for trial in trials],
         seed_names=("benchmark",),
         max_attempts_factor=4,
     )

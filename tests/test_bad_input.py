@@ -31,7 +31,7 @@ from leagents_kedro.datasets.record import RecordDataset
 from leagents_kedro.datasets.versions import next_run_id
 from leagents_kedro.episodes.shards import Episode, Shards
 from leagents_kedro.episodes.writing import write_episodes
-from leagents_kedro.errors import CheckpointError, ConstitutionError, DatasetError, LedgerError, ParameterError
+from leagents_kedro.errors import CheckpointError, ConstitutionError, EpisodesError, LedgerError, ParameterError
 from leagents_kedro.parameters.demonstrations import DemonstrationParams
 from leagents_kedro.parameters.evaluation import EvaluationParams
 from leagents_kedro.parameters.gating import GatingParams
@@ -437,8 +437,8 @@ def reaches(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def parameters(stage: str, file: str | None = None, **changes: object) -> dict[str, Any]:
-    path = ROOT / "conf" / "base" / f"parameters_{file or stage}.yml"
+def parameters(stage: str, **changes: object) -> dict[str, Any]:
+    path = ROOT / "conf" / "base" / f"parameters_{stage}.yml"
     return yaml.safe_load(path.read_text())[stage] | changes
 
 
@@ -451,7 +451,7 @@ GATING = GatingParams(**parameters("gating"))
 
 def seeded(root: Path) -> None:
     """Import ``root`` as the seed does."""
-    source = parameters("demonstrations", "seed", source="folder", folder=str(root))
+    source = parameters("demonstrations", source="folder", folder=str(root))
     seed_mix(SUITE, DemonstrationParams(**source), EvaluationParams(**parameters("evaluation")), 0, CONSTITUTION)
 
 
@@ -521,7 +521,7 @@ def test_a_dataset_with_a_fault_is_not_imported(reaches, tmp_path, damage, fragm
     root = Path(shutil.copytree(reaches, tmp_path / "v3"))
     seeded(root)
     damage(root)
-    with pytest.raises(DatasetError) as caught:
+    with pytest.raises(EpisodesError) as caught:
         seeded(root)
     for fragment in fragments:
         assert fragment in str(caught.value)
@@ -541,7 +541,7 @@ def record(**changes: object) -> Callable[[Path], object]:
 
 
 def reviewed(plan: Plan, **changes: object) -> object:
-    demonstrations = DemonstrationParams(**parameters("demonstrations", "seed"))
+    demonstrations = DemonstrationParams(**parameters("demonstrations"))
     harvest = HarvestParams(**parameters("harvest"))
     constitution = CONSTITUTION.model_copy(update=changes)
     return review_plan(plan, constitution, SUITE, demonstrations, TRAINING, GATING, harvest)

@@ -1,6 +1,6 @@
 import pytest
 
-from leagents_kedro.constitution.limits import Constitution, Job, require, violations
+from leagents_kedro.constitution.limits import Command, Constitution, require, violations
 from leagents_kedro.errors import ConstitutionError
 
 STRICT = Constitution(
@@ -17,7 +17,7 @@ STRICT = Constitution(
 LENIENT = STRICT.model_copy(
     update={"hub_push": True, "remote_code": True, "real_hardware": True, "parallel_task_evaluation": True}
 )
-ALLOWED = Job(command="lerobot-train", arguments={"steps": 100, "policy": {"push_to_hub": False}})
+ALLOWED = Command(program="lerobot-train", arguments={"steps": 100, "policy": {"push_to_hub": False}})
 
 CASES = [
     ("lerobot-annotate", {}, "forbidden"),
@@ -43,17 +43,17 @@ def test_a_job_within_the_limits_passes():
 @pytest.mark.parametrize(("command", "arguments", "expected"), CASES + SWITCHED)
 def test_a_job_beyond_a_limit_is_stopped_and_the_limit_named(command, arguments, expected):
     with pytest.raises(ConstitutionError, match=expected):
-        require(STRICT, Job(command=command, arguments=arguments))
+        require(STRICT, Command(program=command, arguments=arguments))
 
 
 @pytest.mark.parametrize(("command", "arguments", "expected"), SWITCHED)
 def test_a_limit_that_is_switched_off_lets_the_job_pass(command, arguments, expected):
-    assert violations(LENIENT, Job(command=command, arguments=arguments)) == ()
+    assert violations(LENIENT, Command(program=command, arguments=arguments)) == ()
 
 
 def test_every_broken_limit_is_named():
-    job = Job(command="lerobot-train", arguments={"steps": 101, "policy": {"push_to_hub": True}})
-    assert len(violations(STRICT, job)) == 2
+    command = Command(program="lerobot-train", arguments={"steps": 101, "policy": {"push_to_hub": True}})
+    assert len(violations(STRICT, command)) == 2
 
 
 def test_the_digest_tells_constitutions_apart():

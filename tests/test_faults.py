@@ -17,7 +17,7 @@ from leagents_kedro.episodes.batches import BatchReader
 from leagents_kedro.episodes.frame_cache import FrameCache
 from leagents_kedro.episodes.shards import Episode, Shards
 from leagents_kedro.episodes.writing import write_episodes
-from leagents_kedro.errors import DatasetError
+from leagents_kedro.errors import EpisodesError
 from leagents_kedro.policies.checkpoints import checkpoint_digest
 
 from .torture import PARAMETERS, ROOT, Ended, Project, Reference, Server, shared_reference, shared_server
@@ -165,7 +165,7 @@ def test_a_damaged_video(tmp_path, damage):
     write_episodes(tmp_path / "mix", [Episode("pick up the cup", columns)], features, fps=10, robot_type=None)
     (file,) = (tmp_path / "mix").glob("videos/*/*/*.mp4")
     file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(DatasetError, match=re.escape(str(file))):
+    with pytest.raises(EpisodesError, match=re.escape(str(file))):
         BatchReader(Shards(tmp_path / "mix"), None, None, FrameCache(tmp_path / "frames", 1.0), "cpu")
 
 

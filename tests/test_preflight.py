@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from leagents_kedro.datasets.constitution import ConstitutionDataset
 from leagents_kedro.datasets.lerobot_shards import LeRobotShards
 from leagents_kedro.episodes.shards import Episode, NewEpisodes
-from leagents_kedro.errors import CheckpointError, ConstitutionError, CoverageError, DatasetError, ParameterError
+from leagents_kedro.errors import CheckpointError, ConstitutionError, CoverageError, EpisodesError, ParameterError
 from leagents_kedro.loop.preflight import PreflightHooks
 from leagents_kedro.parameters.gating import GatingParams
 from leagents_kedro.parameters.selection import SelectionParams
@@ -70,7 +70,7 @@ def test_a_suite_that_the_mix_does_not_cover_is_refused_before_it_is_pinned(tmp_
     with EnvironmentPool("metaworld_state", {"episode_length": 150}) as pool:
         found = collect_demonstrations(
             {"reach-v3": 1},
-            lambda jobs: [demonstrate(job, pool, 0.0) for job in jobs],
+            lambda commands: [demonstrate(command, pool, 0.0) for command in commands],
             seed_names=(0,),
             max_attempts_factor=2,
         )
@@ -116,7 +116,7 @@ def placed(tmp_path):
 
 
 def test_a_mix_that_no_cycle_wrote_is_read_before_it_is_pinned(placed):
-    with pytest.raises(DatasetError, match=r"'action' should be finite, 1 frames are not: episode 0.*delete_episodes"):
+    with pytest.raises(EpisodesError, match=r"'action' should be finite, 1 frames are not: episode 0.*delete_episodes"):
         PreflightHooks().before_cycle_opened(catalog(placed, **REACH))
 
 

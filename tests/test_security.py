@@ -28,7 +28,7 @@ from leagents_kedro.datasets.workspace import WorkspaceDataset
 from leagents_kedro.episodes import writing
 from leagents_kedro.episodes.checks import check_dataset
 from leagents_kedro.episodes.shards import Episode, Shards
-from leagents_kedro.errors import CheckpointError, DatasetError, LeAgentsError, ParameterError
+from leagents_kedro.errors import CheckpointError, EpisodesError, LeAgentsError, ParameterError
 from leagents_kedro.foundation.redaction import RedactedRecord, redacted_errors
 from leagents_kedro.foundation.untrusted import REMOTE_CODE_POLICIES
 from leagents_kedro.history.history import History
@@ -140,7 +140,7 @@ def with_info(dataset: Path, target: Path, **changes: object) -> Path:
 def test_no_template_leads_out_of_a_dataset(dataset, name, template):
     with Surroundings() as place:
         source = with_info(dataset, place / "source", **{name: template})
-        with pytest.raises(DatasetError, match=f"{name} in meta/info.json should be"):
+        with pytest.raises(EpisodesError, match=f"{name} in meta/info.json should be"):
             writing.import_dataset(source, place / "imported")
         assert not (place / "imported").exists()
 
@@ -152,7 +152,7 @@ def test_no_feature_leads_out_of_a_dataset(dataset, key):
         feature = {"dtype": "video", "shape": [4, 4, 3], "names": None}
         features = json.loads((dataset / "meta/info.json").read_text())["features"]
         source = with_info(dataset, place / "source", features=features | {key: feature})
-        with suppress(DatasetError):
+        with suppress(EpisodesError):
             writing.import_dataset(source, place / "imported")
             assert (place / "videos" / key).resolve().parent == place / "videos"
 
@@ -171,7 +171,7 @@ def test_a_link_out_of_a_dataset_is_not_followed(dataset, tmp_path, name):
     (tmp_path / "private" / "key").write_text("mine")
     source = shutil.copytree(dataset, tmp_path / "source")
     (source / name).symlink_to(tmp_path / "private" / ("" if name == "folder" else "key"))
-    with pytest.raises(DatasetError, match="links to a place outside"):
+    with pytest.raises(EpisodesError, match="links to a place outside"):
         writing.import_dataset(source, tmp_path / "imported")
     assert not (tmp_path / "imported").exists()
 

@@ -16,7 +16,8 @@ from kedro.config import MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import _split_params, env_option
 from kedro.framework.project import pipelines, settings
-from kedro.io import CatalogProtocol, DataCatalog, DatasetError, Version
+from kedro.io import CatalogProtocol, DataCatalog, Version
+from kedro.io import DatasetError as KedroDatasetError
 from kedro.pipeline import Pipeline
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
@@ -49,7 +50,7 @@ def _tells_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
         try:
             with redacted_errors():
                 return command(*args, **kwargs)
-        except (LeAgentsError, DatasetError) as error:
+        except (LeAgentsError, KedroDatasetError) as error:
             raise click.ClickException(str(error)) from error
         except (MissingConfigException, YAMLError, OmegaConfBaseException) as error:
             raise click.ClickException(f"{error} Correct the file in conf/, or choose another --env.") from error

@@ -9,11 +9,11 @@ class ParameterError(LeAgentsError):
     """A parameter, task, or environment is unknown or out of range."""
 
 
-class DatasetError(LeAgentsError):
+class EpisodesError(LeAgentsError):
     """A LeRobotDataset is empty, unfinished, of another version, or does not fit."""
 
 
-class CoverageError(DatasetError):
+class CoverageError(EpisodesError):
     """A task of the suite has no episodes to train on."""
 
 

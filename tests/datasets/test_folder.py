@@ -1,5 +1,6 @@
 import pytest
-from kedro.io import DataCatalog, DatasetError
+from kedro.io import DataCatalog
+from kedro.io import DatasetError as KedroDatasetError
 
 from leagents_kedro.datasets.folder import FolderDataset
 
@@ -18,5 +19,5 @@ def test_every_run_gets_the_same_folder_also_after_it_was_deleted(tmp_path):
 
 
 def test_it_cannot_be_saved(tmp_path):
-    with pytest.raises(DatasetError, match="an input of a node"):
+    with pytest.raises(KedroDatasetError, match="an input of a node"):
         catalog(tmp_path, "run-1").save("cache", tmp_path)

@@ -8,7 +8,7 @@ from kedro.io.core import Version
 from leagents_kedro.datasets.lerobot_shards import LeRobotShards
 from leagents_kedro.episodes.checks import check_dataset
 from leagents_kedro.episodes.shards import Appended, Episode, NewEpisodes, Shards
-from leagents_kedro.errors import DatasetError
+from leagents_kedro.errors import EpisodesError
 
 FEATURES = {
     "observation.state": {"dtype": "float32", "shape": (2,), "names": None},
@@ -83,7 +83,7 @@ def test_a_save_that_fails_leaves_no_version(mix, tmp_path):
     mix("1").save(new_episodes(1, ("reach",)))
     slower = dataclasses.replace(new_episodes(2, ("reach",)), fps=5)
     LeRobotShards(str(tmp_path / "slower"), Version("1", "1")).save(slower)
-    with pytest.raises(DatasetError, match="fps should be 10, got 5"):
+    with pytest.raises(EpisodesError, match="fps should be 10, got 5"):
         mix("2").save(Appended(mix("1").load(), (Shards(tmp_path / "slower" / "1" / "slower"),)))
     assert not mix("2").exists()
 

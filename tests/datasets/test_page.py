@@ -1,5 +1,6 @@
 import pytest
-from kedro.io import DataCatalog, DatasetError
+from kedro.io import DataCatalog
+from kedro.io import DatasetError as KedroDatasetError
 
 from leagents_kedro.datasets.page import PageDataset
 
@@ -21,10 +22,10 @@ def test_pages_of_all_versions_lie_in_one_folder(tmp_path):
 
 def test_no_page_yet(tmp_path):
     assert not catalog(tmp_path)["page"].exists()
-    with pytest.raises(DatasetError, match="No version"):
+    with pytest.raises(KedroDatasetError, match="No version"):
         catalog(tmp_path).load("page")
 
 
 def test_a_version_cannot_leave_the_folder(tmp_path):
-    with pytest.raises(DatasetError, match="not allowed"):
+    with pytest.raises(KedroDatasetError, match="not allowed"):
         catalog(tmp_path, "../escape").save("page", "text")

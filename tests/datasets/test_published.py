@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kedro.io import DataCatalog, DatasetError
+from kedro.io import DataCatalog
+from kedro.io import DatasetError as KedroDatasetError
 from kedro.io.core import Version
 
 from leagents_kedro.datasets.published import PublishedDataset
@@ -54,7 +55,7 @@ def test_versions_without_a_flag_in_yaml(tmp_path):
 
 def test_a_version_is_never_changed(tmp_path):
     folder(tmp_path).save({"a": "1"})
-    with pytest.raises(DatasetError, match="must not exist"):
+    with pytest.raises(KedroDatasetError, match="must not exist"):
         folder(tmp_path).save({"a": "2"})
     assert folder(tmp_path).load() == {"a": "1"}
 
@@ -62,9 +63,9 @@ def test_a_version_is_never_changed(tmp_path):
 def test_a_missing_version_loads_as_none_only_where_that_is_fine(tmp_path):
     assert folder(tmp_path, load="none", optional=True).load() is None
     assert folder(tmp_path, optional=True).load() is None
-    with pytest.raises(DatasetError, match=r"wanted: any.*optional: true"):
+    with pytest.raises(KedroDatasetError, match=r"wanted: any.*optional: true"):
         folder(tmp_path).load()
-    with pytest.raises(DatasetError, match="wanted: none"):
+    with pytest.raises(KedroDatasetError, match="wanted: none"):
         folder(tmp_path, load="none").load()
 
 
@@ -76,7 +77,7 @@ def test_none_can_be_saved(tmp_path):
 def test_named_errors_keep_their_names_and_others_name_the_dataset(tmp_path):
     with pytest.raises(CheckpointError, match="made up"):
         folder(tmp_path).save({"a": "incomplete"})
-    with pytest.raises(DatasetError, match=r"saving data to dataset .*entry.*\n.*disk full"):
+    with pytest.raises(KedroDatasetError, match=r"saving data to dataset .*entry.*\n.*disk full"):
         folder(tmp_path).save({"a": "unreadable"})
     assert not folder(tmp_path).exists()
 

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from kedro.io import DatasetError
+from kedro.io import DatasetError as KedroDatasetError
 from kedro.io.core import Version
 
 from leagents_kedro.datasets.record import RecordDataset
@@ -21,11 +21,11 @@ def test_a_record_comes_back_as_itself(tmp_path):
 
 def test_another_record_is_refused(tmp_path):
     plan = Plan(cycle=1, run=1, rung=0, initial="scratch", training_steps=1, reason="")
-    with pytest.raises(DatasetError, match="expected a Selection, got Plan"):
+    with pytest.raises(KedroDatasetError, match="expected a Selection, got Plan"):
         dataset(tmp_path).save(plan)
 
 
 def test_a_file_that_does_not_fit_the_model_does_not_load(tmp_path):
     dataset(tmp_path).save(Selection(episodes={}))
-    with pytest.raises(DatasetError, match=r"selection\.json[\s\S]*cycle"):
+    with pytest.raises(KedroDatasetError, match=r"selection\.json[\s\S]*cycle"):
         dataset(tmp_path, model="leagents_kedro.records.Plan").load()

@@ -1,5 +1,6 @@
 import pytest
-from kedro.io import DataCatalog, DatasetError
+from kedro.io import DataCatalog
+from kedro.io import DatasetError as KedroDatasetError
 
 from leagents_kedro.datasets.workspace import WorkspaceDataset
 
@@ -25,5 +26,5 @@ def test_discarding_leaves_other_runs_alone(tmp_path):
 
 
 def test_it_cannot_be_saved(tmp_path):
-    with pytest.raises(DatasetError, match="an input of a node"):
+    with pytest.raises(KedroDatasetError, match="an input of a node"):
         catalog(tmp_path, "run-1").save("scratch", tmp_path)

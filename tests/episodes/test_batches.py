@@ -5,7 +5,7 @@ from torch.utils.data import default_collate
 
 from leagents_kedro.episodes.batches import BatchReader, fits, placed
 from leagents_kedro.episodes.shards import Shards
-from leagents_kedro.errors import DatasetError
+from leagents_kedro.errors import EpisodesError
 
 CHUNK = {"action": [i / 10 for i in range(5)]}
 HISTORY = {
@@ -61,12 +61,12 @@ def test_batches_own_their_memory(make_shards):
 
 @pytest.mark.parametrize("episodes", [[4], [-1], []])
 def test_episodes_that_are_not_there_are_refused(make_shards, episodes):
-    with pytest.raises(DatasetError, match=r"episodes (should be between 0 and 3|were selected)"):
+    with pytest.raises(EpisodesError, match=r"episodes (should be between 0 and 3|were selected)"):
         BatchReader(make_shards("mix"), episodes, None)
 
 
 def test_an_unknown_feature_is_named(make_shards):
-    with pytest.raises(DatasetError, match=r"no feature acton"):
+    with pytest.raises(EpisodesError, match=r"no feature acton"):
         BatchReader(make_shards("mix"), None, {"acton": [0.0]})
 
 
@@ -81,7 +81,7 @@ def test_text_is_refused(make_shards):
     shards = make_shards("mix", lengths=[3])
     info = shards.info | {"features": shards.info["features"] | {"note": {"dtype": "string", "shape": [1]}}}
     (shards.root / "meta" / "info.json").write_text(json.dumps(info))
-    with pytest.raises(DatasetError, match=r"but note are none"):
+    with pytest.raises(EpisodesError, match=r"but note are none"):
         BatchReader(Shards(shards.root), None, None)
 
 
@@ -92,7 +92,7 @@ def test_frames_in_another_place_than_meta_says_are_refused(make_shards):
     (file,) = shards.data_files
     table = pq.read_table(file)
     pq.write_table(table.take(np.roll(np.arange(len(table)), 1)), file)
-    with pytest.raises(DatasetError, match="not where meta/episodes says"):
+    with pytest.raises(EpisodesError, match="not where meta/episodes says"):
         BatchReader(shards, None, None)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from leagents_kedro.episodes.checks import check_dataset, check_fit
 from leagents_kedro.episodes.shards import Shards
-from leagents_kedro.errors import DatasetError
+from leagents_kedro.errors import EpisodesError
 
 
 def edit_info(shards: Shards, **changes) -> None:
@@ -50,20 +50,20 @@ def test_a_damaged_dataset_is_refused_before_lerobot_asks_the_hub(make_shards, d
     root = make_shards("mix").root
     assert check_dataset(root) == Shards(root)
     damage(root)
-    with pytest.raises(DatasetError, match=expected):
+    with pytest.raises(EpisodesError, match=expected):
         check_dataset(root)
-    with pytest.raises(DatasetError, match=expected):
+    with pytest.raises(EpisodesError, match=expected):
         Shards(root).lerobot()
 
 
 def test_a_folder_that_does_not_exist_is_refused_and_not_made(tmp_path):
-    with pytest.raises(DatasetError, match="no LeRobotDataset"):
+    with pytest.raises(EpisodesError, match="no LeRobotDataset"):
         Shards(tmp_path / "nothing").lerobot()
     assert not (tmp_path / "nothing").exists()
 
 
 def test_an_episode_beyond_the_dataset_is_refused(make_shards):
-    with pytest.raises(DatasetError, match=r"between 0 and 3, got \[4\]"):
+    with pytest.raises(EpisodesError, match=r"between 0 and 3, got \[4\]"):
         make_shards("mix").lerobot(episodes=[0, 4])
 
 
@@ -71,7 +71,7 @@ def test_a_missing_video_is_refused(make_shards, video):
     shards = make_shards("film", lengths=[3], features=video)
     check_dataset(shards.root)
     next(shards.root.glob("videos/*/*/*.mp4")).unlink()
-    with pytest.raises(DatasetError, match=r"videos/observation\.images\.top/chunk-000/file-000\.mp4 is missing"):
+    with pytest.raises(EpisodesError, match=r"videos/observation\.images\.top/chunk-000/file-000\.mp4 is missing"):
         check_dataset(shards.root)
 
 
@@ -85,7 +85,7 @@ def test_episodes_with_gaps_are_refused(make_shards):
     shifted = pa.array([start + 1 for start in table["dataset_from_index"].to_pylist()])
     position = table.schema.get_field_index("dataset_from_index")
     pq.write_table(table.set_column(position, "dataset_from_index", shifted), file)
-    with pytest.raises(DatasetError, match="without gaps"):
+    with pytest.raises(EpisodesError, match="without gaps"):
         check_dataset(shards.root)
 
 
@@ -107,7 +107,7 @@ def test_all_differences_from_the_environment_are_named(make_shards, state):
         "observation.environment_state": state["observation.state"],
         "action": state["action"] | {"dtype": "float64"},
     }
-    with pytest.raises(DatasetError) as caught:
+    with pytest.raises(EpisodesError) as caught:
         check_fit(make_shards("mix"), environment, 80)
     for expected in (
         "fps should be 80, got 10",
@@ -125,5 +125,5 @@ def test_a_file_is_read_again_once_it_was_written(make_shards):
     file = next(root.glob("data/*/*.parquet"))
     table = pq.read_table(file)
     pq.write_table(table.slice(1), file)
-    with pytest.raises(DatasetError, match=r"data should have 23 rows, .* got 22"):
+    with pytest.raises(EpisodesError, match=r"data should have 23 rows, .* got 22"):
         check_dataset(root)

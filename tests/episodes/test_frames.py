@@ -15,7 +15,7 @@ from leagents_kedro.episodes.batches import BatchReader
 from leagents_kedro.episodes.frame_cache import FrameCache, FrameFile
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.episodes.writing import append_datasets, write_episodes
-from leagents_kedro.errors import DatasetError
+from leagents_kedro.errors import EpisodesError
 
 HWC = ["height", "width", "channels"]
 NUMBERS = {
@@ -284,7 +284,7 @@ def test_frames_at_other_times_than_the_data_says_are_refused(datasets, cache, t
     name = "videos/observation.images.top/from_timestamp"
     later = pa.array([value + 0.04 for value in table[name].to_pylist()])
     pq.write_table(table.set_column(table.column_names.index(name), name, later), file)
-    with pytest.raises(DatasetError, match=r"mp4: should have frames at \[0\.04"):
+    with pytest.raises(EpisodesError, match=r"mp4: should have frames at \[0\.04"):
         BatchReader(shards, None, None, cache)
 
 
@@ -292,7 +292,7 @@ def test_a_broken_video_is_named(datasets, cache, tmp_path):
     shards = Shards(shutil.copytree(datasets["videos"].root, tmp_path / "mix"))
     (file, *_) = videos(shards)
     file.path.write_bytes(bytes(1000))
-    with pytest.raises(DatasetError, match=r"file-000\.mp4: cannot be decoded"):
+    with pytest.raises(EpisodesError, match=r"file-000\.mp4: cannot be decoded"):
         BatchReader(shards, None, None, cache)
     assert_same_in_every_frame(datasets["videos"], [0], None, cache)
 
@@ -303,7 +303,7 @@ def test_depth_maps_are_refused(datasets, cache, tmp_path, key):
     info = shards.info
     info["features"]["observation.images.front"]["info"] = {key: True}
     (shards.root / "meta" / "info.json").write_text(json.dumps(info))
-    with pytest.raises(DatasetError, match=r"depth maps cannot be trained on; remove .*front"):
+    with pytest.raises(EpisodesError, match=r"depth maps cannot be trained on; remove .*front"):
         BatchReader(Shards(shards.root), None, None, cache)
 
 
@@ -318,7 +318,7 @@ def test_images_that_are_broken_or_have_more_than_8_bits_are_refused(cache, tmp_
     def refused(image: bytes, message: str) -> None:
         column = pa.array([{"bytes": image, "path": None}])
         pq.write_table(pa.table({"front": column}), tmp_path / "file.parquet")
-        with pytest.raises(DatasetError, match=message):
+        with pytest.raises(EpisodesError, match=message):
             cache.open([FrameFile(tmp_path / "file.parquet", "front", 1, 64)])
 
     content = io.BytesIO()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from leagents_kedro.episodes.shards import Shards
-from leagents_kedro.errors import DatasetError
+from leagents_kedro.errors import EpisodesError
 
 
 def test_a_handle_says_what_lerobot_says(make_shards):
@@ -51,5 +51,5 @@ def test_an_episode_of_an_unknown_task_is_named(make_shards):
     shards = make_shards("mix")
     path = shards.root / "meta" / "tasks.parquet"
     pq.write_table(pq.read_table(path).slice(0, 1), path)
-    with pytest.raises(DatasetError, match="Öffne die Tür"):
+    with pytest.raises(EpisodesError, match="Öffne die Tür"):
         _ = shards.index

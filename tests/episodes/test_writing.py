@@ -13,7 +13,7 @@ from leagents_kedro.episodes.columns import INDEX_COLUMNS, numeric_features, rea
 from leagents_kedro.episodes.digests import episode_digests
 from leagents_kedro.episodes.shards import Episode, Shards
 from leagents_kedro.episodes.writing import append_datasets, import_dataset, write_episodes
-from leagents_kedro.errors import DatasetError
+from leagents_kedro.errors import EpisodesError
 
 QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
 
@@ -199,22 +199,22 @@ def test_an_episode_that_does_not_fit_is_named_and_nothing_is_written(
 ):
     episodes = random_episodes(0, state, (4, 5), ("reach",))
     damage(episodes[1].columns)
-    with pytest.raises(DatasetError, match=r"episode 1 \('reach'\)" + f".*{expected}"):
+    with pytest.raises(EpisodesError, match=r"episode 1 \('reach'\)" + f".*{expected}"):
         write_episodes(tmp_path / "mix", episodes, state, 10, None)
     assert not (tmp_path / "mix").exists()
 
 
 def test_a_dataset_is_written_once(make_shards, state, random_episodes):
     root = make_shards("mix").root
-    with pytest.raises(DatasetError, match="exists"):
+    with pytest.raises(EpisodesError, match="exists"):
         write_episodes(root, random_episodes(0, state, (4,), ("reach",)), state, 10, None)
-    with pytest.raises(DatasetError, match="at least one episode"):
+    with pytest.raises(EpisodesError, match="at least one episode"):
         write_episodes(root.with_name("empty"), [], state, 10, None)
 
 
 def test_text_is_refused(state, random_episodes, tmp_path):
     features = state | {"note": {"dtype": "string", "shape": (1,), "names": None}}
-    with pytest.raises(DatasetError, match="but note are not"):
+    with pytest.raises(EpisodesError, match="but note are not"):
         write_episodes(tmp_path / "mix", random_episodes(0, state, (4,), ("reach",)), features, 10, None)
 
 
@@ -329,7 +329,7 @@ def test_what_does_not_belong_together_is_not_merged(make_shards, state, tmp_pat
             ({"features": fewer}, "feature 'next.reward' should be .* got None"),
         ]
     ):
-        with pytest.raises(DatasetError, match=expected):
+        with pytest.raises(EpisodesError, match=expected):
             append_datasets(base, [make_shards(f"other{number}", **changes)], tmp_path / "both")
         assert not (tmp_path / "both").exists()
 
@@ -452,6 +452,6 @@ def test_files_are_copied_where_they_cannot_be_linked(make_shards, monkeypatch, 
 def test_an_incomplete_dataset_is_not_imported(make_shards, tmp_path):
     source = make_shards("source")
     (source.root / "meta" / "tasks.parquet").unlink()
-    with pytest.raises(DatasetError, match=r"tasks\.parquet"):
+    with pytest.raises(EpisodesError, match=r"tasks\.parquet"):
         import_dataset(source.root, tmp_path / "imported")
     assert not (tmp_path / "imported").exists()

@@ -265,7 +265,7 @@ def test_commands_of_kedro_work_with_this_session(project, command):
 
 def test_nothing_heavy_is_imported_for_a_command():
     code = (
-        "import sys; from leagents_kedro import settings, session, hooks, cli, pipeline_registry, history; "
+        "import sys; from leagents_kedro import settings, cli, pipeline_registry; "
         "from leagents_kedro.datasets import checkpoint, ledger, page, published, record, workspace; "
         "print(sys.modules.keys() & {'torch', 'lerobot', 'mujoco', 'pandas'})"
     )

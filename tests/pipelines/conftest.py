@@ -14,10 +14,10 @@ from leagents_kedro.records import Checkpoint, CycleRecord, Decision, Evidence, 
 BASE = Path(__file__).parents[2] / "conf" / "base"
 
 
-def base_parameters(file: str, key: str) -> dict:
+def base_parameters(key: str) -> dict:
     from omegaconf import OmegaConf
 
-    return OmegaConf.to_container(OmegaConf.load(BASE / f"parameters_{file}.yml"), resolve=True)[key]
+    return OmegaConf.to_container(OmegaConf.load(BASE / f"parameters_{key}.yml"), resolve=True)[key]
 
 
 @pytest.fixture
@@ -29,17 +29,17 @@ def suite():
 
 @pytest.fixture
 def demonstrations():
-    return DemonstrationParams(**base_parameters("seed", "demonstrations"))
+    return DemonstrationParams(**base_parameters("demonstrations"))
 
 
 @pytest.fixture
 def selection():
-    return SelectionParams(**base_parameters("selection", "selection"))
+    return SelectionParams(**base_parameters("selection"))
 
 
 @pytest.fixture
 def training():
-    parameters = TrainingParams(**base_parameters("training", "training"))
+    parameters = TrainingParams(**base_parameters("training"))
     short = [rung.model_copy(update={"steps": 20}) for rung in parameters.ladder]
     return parameters.model_copy(update={"ladder": tuple(short), "device": "cpu"})
 
@@ -47,17 +47,17 @@ def training():
 @pytest.fixture
 def evaluation():
     here = {"workers": 1, "episode_timeout_s": None}
-    return EvaluationParams(**base_parameters("evaluation", "evaluation") | here)
+    return EvaluationParams(**base_parameters("evaluation") | here)
 
 
 @pytest.fixture
 def gating():
-    return GatingParams(**base_parameters("gating", "gating"))
+    return GatingParams(**base_parameters("gating"))
 
 
 @pytest.fixture
 def harvest():
-    return HarvestParams(**base_parameters("harvest", "harvest"))
+    return HarvestParams(**base_parameters("harvest"))
 
 
 @pytest.fixture

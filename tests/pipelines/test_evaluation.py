@@ -6,7 +6,12 @@ from leagents_kedro.datasets.constitution import ConstitutionDataset
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.episodes.writing import write_episodes
 from leagents_kedro.parameters.training import Rung, TrainingSettings
-from leagents_kedro.pipelines.evaluation.nodes import _known_outcomes, evaluate_candidate, paired_jobs, protocol_digest
+from leagents_kedro.pipelines.evaluation.nodes import (
+    _known_outcomes,
+    evaluate_candidate,
+    paired_trials,
+    protocol_digest,
+)
 from leagents_kedro.policies.checkpoints import checkpoint_digest
 from leagents_kedro.policies.training import train
 from leagents_kedro.records import Checkpoint, Outcome, Outcomes, Task
@@ -51,11 +56,13 @@ def test_blessed_outcomes_are_used_again_only_for_the_same_checkpoint_under_the_
 
 
 def test_pairs_are_round_robin_and_fresh_for_each_blessed_checkpoint(checkpoint):
-    jobs = paired_jobs(TASKS, 6, 0, checkpoint("a" * 64))
-    assert [job.task for job in jobs] == ["reach-v3", "push-v3"] * 3
-    assert paired_jobs(TASKS, 4, 0, checkpoint("a" * 64)) == jobs[:4], "looks extend one list"
-    assert not {job.seed for job in jobs} & {job.seed for job in paired_jobs(TASKS, 6, 0, checkpoint("b" * 64))}
-    assert not {job.seed for job in jobs} & {job.seed for job in paired_jobs(TASKS, 6, 0, None)}
+    trials = paired_trials(TASKS, 6, 0, checkpoint("a" * 64))
+    assert [trial.task for trial in trials] == ["reach-v3", "push-v3"] * 3
+    assert paired_trials(TASKS, 4, 0, checkpoint("a" * 64)) == trials[:4], "looks extend one list"
+    assert not {trial.seed for trial in trials} & {
+        trial.seed for trial in paired_trials(TASKS, 6, 0, checkpoint("b" * 64))
+    }
+    assert not {trial.seed for trial in trials} & {trial.seed for trial in paired_trials(TASKS, 6, 0, None)}
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +72,7 @@ def checkpoints(tmp_path_factory):
     with EnvironmentPool("metaworld_state", {"episode_length": 150}) as pool:
         episodes = collect_demonstrations(
             dict.fromkeys(names, 1),
-            lambda jobs: [demonstrate(job, pool, 0.0) for job in jobs],
+            lambda trials: [demonstrate(trial, pool, 0.0) for trial in trials],
             seed_names=(0,),
             max_attempts_factor=2,
         )

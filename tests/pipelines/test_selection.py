@@ -5,7 +5,7 @@ import pytest
 from leagents_kedro.datasets.constitution import ConstitutionDataset
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.episodes.writing import write_episodes
-from leagents_kedro.errors import ConstitutionError, CoverageError, DatasetError, ParameterError
+from leagents_kedro.errors import ConstitutionError, CoverageError, EpisodesError, ParameterError
 from leagents_kedro.pipelines.selection.nodes import propose_plan, review_plan, select_episodes
 from leagents_kedro.simulation.collection import collect_episodes
 
@@ -116,7 +116,7 @@ def test_a_mix_of_another_environment_is_refused(mix, suite, selection):
     pusht = suite.model_copy(
         update={"environment": "pusht", "tasks": ("PushT-v0",), "options": {"obs_type": "environment_state_agent_pos"}}
     )
-    with pytest.raises(DatasetError):
+    with pytest.raises(EpisodesError):
         select_episodes(mix, pusht, selection)
 
 

@@ -27,7 +27,7 @@ def demonstrations() -> list[Episode]:
     with EnvironmentPool("metaworld_state", {"episode_length": 120}) as pool:
         return collect_demonstrations(
             dict.fromkeys(TASKS, 5),
-            lambda jobs: [demonstrate(job, pool, 0.1) for job in jobs],
+            lambda trials: [demonstrate(trial, pool, 0.1) for trial in trials],
             seed_names=("tests",),
             max_attempts_factor=3,
         )

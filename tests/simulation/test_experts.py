@@ -13,7 +13,7 @@ from leagents_kedro.records import Outcome
 from leagents_kedro.simulation.demonstrations import collect_demonstrations
 from leagents_kedro.simulation.metaworld.expert import demonstrate
 from leagents_kedro.simulation.pool import EnvironmentPool
-from leagents_kedro.simulation.rollouts import Job
+from leagents_kedro.simulation.rollouts import Trial
 
 SETTINGS = {"seed_names": (0,), "max_attempts_factor": 3}
 
@@ -26,8 +26,8 @@ def pool():
 
 def attempt(
     pool: EnvironmentPool, action_noise: float = 0.1
-) -> Callable[[Sequence[Job]], list[tuple[Outcome, Episode | None]]]:
-    return lambda jobs: [demonstrate(job, pool, action_noise) for job in jobs]
+) -> Callable[[Sequence[Trial]], list[tuple[Outcome, Episode | None]]]:
+    return lambda trials: [demonstrate(trial, pool, action_noise) for trial in trials]
 
 
 def same(one: Episode, other: Episode) -> bool:
@@ -55,19 +55,19 @@ def test_episodes_repeat_and_come_task_by_task(pool: EnvironmentPool) -> None:
 
 
 def test_what_fails_is_attempted_again_with_the_next_seeds_and_nothing_in_vain() -> None:
-    asked: list[list[Job]] = []
+    asked: list[list[Trial]] = []
 
-    def every_second(jobs: Sequence[Job]) -> list[tuple[Outcome, Episode | None]]:
-        asked.append(list(jobs))
+    def every_second(trials: Sequence[Trial]) -> list[tuple[Outcome, Episode | None]]:
+        asked.append(list(trials))
         outcome = partial(Outcome, sum_reward=0.0, length=1)
-        made = [outcome(task=job.task, seed=job.seed, success=job.seed % 2 == 0) for job in jobs]
+        made = [outcome(task=trial.task, seed=trial.seed, success=trial.seed % 2 == 0) for trial in trials]
         return [(one, Episode(str(one.seed), {}) if one.success else None) for one in made]
 
     episodes = collect_demonstrations({"a": 3, "b": 1}, every_second, **SETTINGS)
     seeds = {task: [derive_seed("demonstration", 0, task, index=index) for index in range(9)] for task in "ab"}
     wins = {task: [seed for seed in seeds[task] if seed % 2 == 0] for task in "ab"}
     assert [episode.sentence for episode in episodes] == [str(seed) for seed in (*wins["a"][:3], wins["b"][0])]
-    tried = [job.seed for jobs in asked for job in jobs if job.task == "a"]
+    tried = [trial.seed for trials in asked for trial in trials if trial.task == "a"]
     assert tried == seeds["a"][: seeds["a"].index(wins["a"][2]) + 1]
 
 

@@ -18,7 +18,7 @@ from leagents_kedro.policies.actor import Actor
 from leagents_kedro.records import Outcome
 from leagents_kedro.simulation.metaworld.config import METAWORLD_DIM
 from leagents_kedro.simulation.pool import EnvironmentPool
-from leagents_kedro.simulation.rollouts import Job, begin_episode, roll_out
+from leagents_kedro.simulation.rollouts import Trial, begin_episode, roll_out
 
 LIMIT = 120
 EPISODES = 6
@@ -86,7 +86,7 @@ def lerobot_outcomes(checkpoint: Path, pool: EnvironmentPool, task: str, first_s
 @pytest.mark.parametrize("task", ["reach-v3", "drawer-close-v3"])
 def test_outcomes_are_those_of_lerobot_eval(actor: Actor, checkpoint: Path, pool: EnvironmentPool, task: str) -> None:
     theirs = lerobot_outcomes(checkpoint, pool, task, first_seed=50)
-    ours = roll_out(actor, [Job(task, 50 + index) for index in range(EPISODES)], pool, slots=4, keep_episodes=True)
+    ours = roll_out(actor, [Trial(task, 50 + index) for index in range(EPISODES)], pool, slots=4, keep_episodes=True)
     assert [outcome.success for outcome, _ in ours] == [episode["success"] for episode in theirs["per_episode"]]
     returns = [episode["sum_reward"] for episode in theirs["per_episode"]]
     assert [outcome.sum_reward for outcome, _ in ours] == pytest.approx(returns, rel=1e-3)
@@ -101,8 +101,8 @@ def test_outcomes_are_those_of_lerobot_eval(actor: Actor, checkpoint: Path, pool
 
 
 def test_the_policy_of_these_tests_succeeds_and_fails(actor: Actor, pool: EnvironmentPool) -> None:
-    jobs = [Job(task, seed) for task in ("reach-v3", "drawer-close-v3") for seed in range(50, 50 + EPISODES)]
-    assert len({outcome.success for outcome, _ in roll_out(actor, jobs, pool, slots=4)}) == 2
+    trials = [Trial(task, seed) for task in ("reach-v3", "drawer-close-v3") for seed in range(50, 50 + EPISODES)]
+    assert len({outcome.success for outcome, _ in roll_out(actor, trials, pool, slots=4)}) == 2
 
 
 def test_an_actor_with_memory_gives_lerobots_outcomes_too(
@@ -118,28 +118,28 @@ def test_an_actor_with_memory_gives_lerobots_outcomes_too(
     actor = Actor.load(tmp_path)
     assert not actor.chunked
     theirs = lerobot_outcomes(tmp_path, pool, "reach-v3", first_seed=50)["per_episode"]
-    ours = roll_out(actor, [Job("reach-v3", 50 + index) for index in range(EPISODES)], pool, slots=4)
+    ours = roll_out(actor, [Trial("reach-v3", 50 + index) for index in range(EPISODES)], pool, slots=4)
     assert [outcome.success for outcome, _ in ours] == [episode["success"] for episode in theirs]
     returns = [episode["sum_reward"] for episode in theirs]
     assert [outcome.sum_reward for outcome, _ in ours] == pytest.approx(returns, rel=1e-3)
 
 
 @pytest.fixture(scope="module")
-def alone(actor: Actor) -> dict[Job, Outcome]:
-    """What comes of each job when it is the only one."""
-    jobs = [Job(task, seed) for seed in range(4) for task in ("reach-v3", "drawer-close-v3")]
+def alone(actor: Actor) -> dict[Trial, Outcome]:
+    """What comes of each trial when it is the only one."""
+    trials = [Trial(task, seed) for seed in range(4) for task in ("reach-v3", "drawer-close-v3")]
     with EnvironmentPool("metaworld_state", {"episode_length": LIMIT}) as pool:
-        return {job: roll_out(actor, [job], pool, slots=1)[0][0] for job in jobs}
+        return {trial: roll_out(actor, [trial], pool, slots=1)[0][0] for trial in trials}
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), slots=st.integers(1, 11))
 def test_what_comes_of_a_job_depends_on_no_other_job(
-    actor: Actor, pool: EnvironmentPool, alone: dict[Job, Outcome], data: st.DataObject, slots: int
+    actor: Actor, pool: EnvironmentPool, alone: dict[Trial, Outcome], data: st.DataObject, slots: int
 ) -> None:
-    jobs = data.draw(st.permutations(list(alone)))[: data.draw(st.integers(1, len(alone)))]
-    together = [outcome for outcome, _ in roll_out(actor, jobs, pool, slots=slots)]
-    assert together == [alone[job] for job in jobs], "to the bit of sum_reward"
+    trials = data.draw(st.permutations(list(alone)))[: data.draw(st.integers(1, len(alone)))]
+    together = [outcome for outcome, _ in roll_out(actor, trials, pool, slots=slots)]
+    assert together == [alone[trial] for trial in trials], "to the bit of sum_reward"
 
 
 def test_rows_of_one_call_are_independent_only_in_calls_of_one_size(actor: Actor, pool: EnvironmentPool) -> None:
@@ -184,10 +184,10 @@ def test_a_policy_that_samples_draws_from_the_seed_of_each_episode(pool: Environ
     for part in (TDMPCPolicy(config), *make_pre_post_processors(config, dataset_stats=stats)):
         part.save_pretrained(tmp_path / "pretrained_model")
     actor = Actor.load(tmp_path)
-    jobs = [Job("reach-v3", seed) for seed in range(3)]
+    trials = [Trial("reach-v3", seed) for seed in range(3)]
     with EnvironmentPool("metaworld_state", {"episode_length": 12}) as short:
-        outcomes = [outcome for outcome, _ in roll_out(actor, jobs, short, slots=4)]
-        again = [outcome for outcome, _ in roll_out(actor, jobs[::-1], short, slots=1)]
+        outcomes = [outcome for outcome, _ in roll_out(actor, trials, short, slots=4)]
+        again = [outcome for outcome, _ in roll_out(actor, trials[::-1], short, slots=1)]
     assert outcomes == again[::-1]
     assert len({outcome.sum_reward for outcome in outcomes}) == 3
 
@@ -195,13 +195,15 @@ def test_a_policy_that_samples_draws_from_the_seed_of_each_episode(pool: Environ
 def test_a_chunk_is_used_up_before_the_next_call() -> None:
     actor = Scripted(np.zeros((5, 4), np.float32))
     with EnvironmentPool("metaworld_state", {"episode_length": 20}) as pool:
-        roll_out(actor, [Job("push-v3", seed) for seed in range(7)], pool, slots=3)
+        roll_out(actor, [Trial("push-v3", seed) for seed in range(7)], pool, slots=3)
     assert actor.batches == [3] * 8 + [1] * 4
 
 
 def test_a_slot_is_refilled_as_soon_as_its_episode_ends(pool: EnvironmentPool) -> None:
     actor = Scripted(expert="reach-v3")
-    lengths = [outcome.length for outcome, _ in roll_out(actor, [Job("reach-v3", s) for s in range(8)], pool, slots=3)]
+    lengths = [
+        outcome.length for outcome, _ in roll_out(actor, [Trial("reach-v3", s) for s in range(8)], pool, slots=3)
+    ]
     slots_end = [0, 0, 0]
     for length in lengths:
         heapq.heapreplace(slots_end, slots_end[0] + length)
@@ -213,17 +215,17 @@ def test_a_slot_is_refilled_as_soon_as_its_episode_ends(pool: EnvironmentPool) -
 def test_an_actor_with_memory_runs_one_episode_at_a_time() -> None:
     actor = Scripted(np.zeros((1, 4), np.float32), chunked=False)
     with EnvironmentPool("metaworld_state", {"episode_length": 4}) as pool:
-        roll_out(actor, [Job("push-v3", seed) for seed in range(3)], pool, slots=5)
+        roll_out(actor, [Trial("push-v3", seed) for seed in range(3)], pool, slots=5)
     assert (actor.resets, actor.batches) == (3, [1] * 12)
 
 
 def test_results_keep_the_order_of_jobs_and_progress_counts(pool: EnvironmentPool) -> None:
     seen = []
-    jobs = [Job(task, seed) for seed in (7, 3) for task in ("reach-v3", "push-v3")]
+    trials = [Trial(task, seed) for seed in (7, 3) for task in ("reach-v3", "push-v3")]
     outcomes = roll_out(
-        Scripted(expert="reach-v3"), jobs, pool, slots=4, progress=lambda done, won: seen.append((done, won))
+        Scripted(expert="reach-v3"), trials, pool, slots=4, progress=lambda done, won: seen.append((done, won))
     )
-    assert [(outcome.task, outcome.seed) for outcome, _ in outcomes] == [(job.task, job.seed) for job in jobs]
+    assert [(outcome.task, outcome.seed) for outcome, _ in outcomes] == [(trial.task, trial.seed) for trial in trials]
     assert [done for done, _ in seen] == [1, 2, 3, 4]
     assert seen[-1][1] == sum(outcome.success for outcome, _ in outcomes) > 0
     assert roll_out(Scripted(), [], pool, slots=1) == []
@@ -231,7 +233,7 @@ def test_results_keep_the_order_of_jobs_and_progress_counts(pool: EnvironmentPoo
 
 def test_kept_episodes_have_the_columns_of_the_features(pool: EnvironmentPool) -> None:
     ((outcome, episode),) = roll_out(
-        Scripted(expert="reach-v3"), [Job("reach-v3", 1)], pool, slots=1, keep_episodes=True
+        Scripted(expert="reach-v3"), [Trial("reach-v3", 1)], pool, slots=1, keep_episodes=True
     )
     assert outcome.success
     assert episode.sentence == "Reach a goal position"
@@ -247,14 +249,14 @@ def test_kept_episodes_have_the_columns_of_the_features(pool: EnvironmentPool) -
 
 
 def test_nothing_is_rendered(pool: EnvironmentPool) -> None:
-    roll_out(Scripted(expert="reach-v3"), [Job("reach-v3", 0)], pool, slots=1, keep_episodes=True)
+    roll_out(Scripted(expert="reach-v3"), [Trial("reach-v3", 0)], pool, slots=1, keep_episodes=True)
     assert pool.acquire("reach-v3")._simulation.mujoco_renderer.viewer is None
 
 
 def test_other_lerobot_environments_roll_out_as_well() -> None:
     actions = np.random.default_rng(0).uniform(100, 400, (4, 2)).astype(np.float32)
     with EnvironmentPool("pusht", PUSHT) as pool:
-        rolled = roll_out(Scripted(actions), [Job("PushT-v0", s) for s in (0, 1)], pool, slots=2, keep_episodes=True)
+        rolled = roll_out(Scripted(actions), [Trial("PushT-v0", s) for s in (0, 1)], pool, slots=2, keep_episodes=True)
         features = pool.features
     outcome, episode = rolled[0]
     assert (outcome.length, outcome.success, episode.sentence) == (12, False, "PushT-v0")
@@ -271,7 +273,7 @@ def test_images_are_kept_as_the_environment_showed_them() -> None:
         first = begin_episode(env, 5)["pixels"]
         pool.release("PushT-v0", env)
         actor = Scripted(np.full((3, 2), 200, np.float32))
-        ((_, episode),) = roll_out(actor, [Job("PushT-v0", 5)], pool, slots=1, keep_episodes=True)
+        ((_, episode),) = roll_out(actor, [Trial("PushT-v0", 5)], pool, slots=1, keep_episodes=True)
     images = episode.columns["observation.image"]
     assert (images.shape, images.dtype) == ((3, *first.shape), np.uint8)
     np.testing.assert_array_equal(images[0], first)
@@ -304,7 +306,7 @@ def test_a_seed_stands_for_one_initial_state_also_where_resets_are_counted() -> 
 )
 def test_broken_actions_name_task_seed_and_step(pool: EnvironmentPool, chunk: np.ndarray, message: str) -> None:
     with pytest.raises(SimulationError, match=message):
-        roll_out(Scripted(chunk), [Job("push-v3", 9)], pool, slots=1)
+        roll_out(Scripted(chunk), [Trial("push-v3", 9)], pool, slots=1)
 
 
 def test_slots_must_be_positive(pool: EnvironmentPool) -> None:

@@ -18,7 +18,7 @@ from lerobot.policies.factory import make_pre_post_processors
 
 from leagents_kedro.errors import CheckpointError, ParameterError, SimulationError
 from leagents_kedro.simulation import workers
-from leagents_kedro.simulation.rollouts import Job
+from leagents_kedro.simulation.rollouts import Trial
 from leagents_kedro.simulation.simulator import Simulator
 from leagents_kedro.simulation.station import PolicyFile
 
@@ -33,21 +33,21 @@ def simulator(processes: int, timeout_s: float | None = 100) -> Simulator:
 
 
 def test_processes_change_nothing_but_speed(policy: PolicyFile) -> None:
-    jobs = [Job(task, seed) for seed in range(50, 55) for task in ("reach-v3", "drawer-close-v3")]
+    trials = [Trial(task, seed) for seed in range(50, 55) for task in ("reach-v3", "drawer-close-v3")]
     seen: list[int] = []
-    here = simulator(1, None).roll_out(policy, jobs, slots=3)
-    there = simulator(2).roll_out(policy, jobs, slots=8, progress=lambda done, _: seen.append(done))
+    here = simulator(1, None).roll_out(policy, trials, slots=3)
+    there = simulator(2).roll_out(policy, trials, slots=8, progress=lambda done, _: seen.append(done))
     assert there == here
     assert seen == sorted(seen)
-    assert seen[-1] == len(jobs)
+    assert seen[-1] == len(trials)
     assert len(workers._idle) == 2
-    assert simulator(1).roll_out(policy, jobs[:1], slots=8) == here[:1], "one process, and not this one"
+    assert simulator(1).roll_out(policy, trials[:1], slots=8) == here[:1], "one process, and not this one"
 
 
 def test_demonstrations_too_and_only_successes_are_sent(policy: PolicyFile) -> None:
-    jobs = [Job(task, seed) for seed in range(2) for task in ("reach-v3", "push-v3")]
-    here = simulator(1, None).demonstrate(jobs, action_noise=0.1)
-    there = simulator(2).demonstrate(jobs, action_noise=0.1)
+    trials = [Trial(task, seed) for seed in range(2) for task in ("reach-v3", "push-v3")]
+    here = simulator(1, None).demonstrate(trials, action_noise=0.1)
+    there = simulator(2).demonstrate(trials, action_noise=0.1)
     assert [outcome for outcome, _ in there] == [outcome for outcome, _ in here]
     assert len({outcome.success for outcome, _ in here}) == 2
     for outcome, episode in there:
@@ -58,16 +58,16 @@ def test_demonstrations_too_and_only_successes_are_sent(policy: PolicyFile) -> N
 
 def test_environments_without_experts_are_refused() -> None:
     with pytest.raises(ParameterError, match="no scripted experts"):
-        Simulator("pusht", {}, 2, None).demonstrate([Job("PushT-v0", 0)], action_noise=0.1)
+        Simulator("pusht", {}, 2, None).demonstrate([Trial("PushT-v0", 0)], action_noise=0.1)
 
 
-@pytest.mark.parametrize("jobs", [1, 5, 16, 40, 300])
+@pytest.mark.parametrize("trials", [1, 5, 16, 40, 300])
 @pytest.mark.parametrize("processes", [1, 2, 16])
-def test_portions_are_all_jobs_in_order_and_end_small(jobs: int, processes: int) -> None:
-    portions = list(workers._portions(jobs, processes))
-    assert [position for portion in portions for position in portion] == list(range(jobs))
+def test_portions_are_all_jobs_in_order_and_end_small(trials: int, processes: int) -> None:
+    portions = list(workers._portions(trials, processes))
+    assert [position for portion in portions for position in portion] == list(range(trials))
     assert all(1 <= len(portion) <= 16 for portion in portions)
-    assert processes == 1 or jobs < 2 or len(portions[-1]) == 1
+    assert processes == 1 or trials < 2 or len(portions[-1]) == 1
 
 
 @pytest.fixture(scope="module")
@@ -100,30 +100,30 @@ def faulty(folder: Path, timeout_s: float | None = 100, processes: int = 2) -> S
 @pytest.mark.parametrize("processes", [1, 2])
 def test_an_environment_that_raises_names_the_episode(plane_policy: PolicyFile, tmp_path: Path, processes: int) -> None:
     environments = faulty(tmp_path, None, processes)
-    jobs = [Job("works", 1), Job("raises", 7), Job("works", 2)]
+    trials = [Trial("works", 1), Trial("raises", 7), Trial("works", 2)]
     with pytest.raises(SimulationError, match=r"task raises, seed 7, step 2: .*ValueError\('the gripper broke'\)"):
-        environments.roll_out(plane_policy, jobs, slots=2)
-    assert [outcome.length for outcome, _ in environments.roll_out(plane_policy, jobs[::2], slots=2)] == [6, 6]
+        environments.roll_out(plane_policy, trials, slots=2)
+    assert [outcome.length for outcome, _ in environments.roll_out(plane_policy, trials[::2], slots=2)] == [6, 6]
 
 
 def test_a_crash_is_tried_again_by_itself_and_then_named(plane_policy: PolicyFile, tmp_path: Path) -> None:
-    jobs = [Job("works", 1), Job("crashes once", 3), Job("works", 2)]
-    rolled = faulty(tmp_path).roll_out(plane_policy, jobs, slots=2)
-    assert [(outcome.task, outcome.length) for outcome, _ in rolled] == [(job.task, 6) for job in jobs]
+    trials = [Trial("works", 1), Trial("crashes once", 3), Trial("works", 2)]
+    rolled = faulty(tmp_path).roll_out(plane_policy, trials, slots=2)
+    assert [(outcome.task, outcome.length) for outcome, _ in rolled] == [(trial.task, 6) for trial in trials]
     with pytest.raises(SimulationError, match=r"task crashes, seed 5: the process that ran this episode .*SIGSEGV"):
-        faulty(tmp_path).roll_out(plane_policy, [*jobs, Job("crashes", 5)], slots=2)
-    assert faulty(tmp_path).roll_out(plane_policy, jobs, slots=2) == rolled
+        faulty(tmp_path).roll_out(plane_policy, [*trials, Trial("crashes", 5)], slots=2)
+    assert faulty(tmp_path).roll_out(plane_policy, trials, slots=2) == rolled
 
 
 def test_a_hang_is_ended_and_named(plane_policy: PolicyFile, tmp_path: Path) -> None:
-    jobs = [Job("works", 1), Job("hangs", 4)]
+    trials = [Trial("works", 1), Trial("hangs", 4)]
     with pytest.raises(SimulationError, match=r"task hangs, seed 4: .* took longer than 2 s"):
-        faulty(tmp_path, timeout_s=2).roll_out(plane_policy, jobs, slots=2)
+        faulty(tmp_path, timeout_s=2).roll_out(plane_policy, trials, slots=2)
 
 
 def test_other_errors_of_the_project_keep_their_kind(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no model"):
-        faulty(tmp_path).roll_out(PolicyFile(tmp_path, "none", "cpu", 1), [Job("works", 1)], slots=1)
+        faulty(tmp_path).roll_out(PolicyFile(tmp_path, "none", "cpu", 1), [Trial("works", 1)], slots=1)
 
 
 DRIVER = """
@@ -137,14 +137,14 @@ from leagents_kedro.simulation import workers
 
 @dataclass(frozen=True)
 class Work:
-    jobs: tuple[Path, ...]
+    trials: tuple[Path, ...]
     seconds: float
 
     def run(self, station):
-        for started in self.jobs:
+        for started in self.trials:
             started.touch()
             time.sleep(self.seconds)
-        return self.jobs
+        return self.trials
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What the loop may do, whatever its parameters say.
 
-A job is described in the words of LeRobot's command line (``lerobot-train --policy.push_to_hub=true``), so that a rule
-about a command or an argument means what it says there, although the loop runs its jobs in its own process.
+A `Command` is what LeRobot's command line would be asked (``lerobot-train --policy.push_to_hub=true``), so that a rule
+about a program or an argument means what it says there, although the loop does the work in its own process.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ _HARDWARE = {"lerobot-record", "lerobot-rollout", "lerobot-teleoperate", "lerobo
 
 
 class Constitution(Record):
-    """The limits of every job; ``forbidden_arguments`` are patterns of ``name=value``, such as ``*.trust_*=true``."""
+    """The limits of every command; ``forbidden_arguments`` are patterns of ``name=value``: ``*.trust_*=true``."""
 
     environments: tuple[str, ...]
     max_training_steps: Annotated[int, Field(ge=1)]
@@ -38,36 +38,36 @@ class Constitution(Record):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
-class Job(Record):
-    """A LeRobot command and its arguments, nested as its configuration is."""
+class Command(Record):
+    """A program of LeRobot and its arguments, nested as its configuration is."""
 
-    command: str
+    program: str
     arguments: dict[str, Any]
 
 
-def require(constitution: Constitution, job: Job) -> None:
-    """Let ``job`` pass, or stop it.
+def require(constitution: Constitution, command: Command) -> None:
+    """Let ``command`` pass, or stop it.
 
     Raises:
-        ConstitutionError: The job breaks at least one limit; the message names all of them.
+        ConstitutionError: The command breaks at least one limit; the message names all of them.
     """
-    if broken := violations(constitution, job):
+    if broken := violations(constitution, command):
         raise ConstitutionError(
-            f"{job.command} is not allowed: {'; '.join(broken)}. "
-            "Change the parameters of the job, or conf/base/constitution.yml"
+            f"{command.program} is not allowed: {'; '.join(broken)}. "
+            "Change the parameters of the command, or conf/base/constitution.yml"
         )
 
 
-def violations(constitution: Constitution, job: Job) -> tuple[str, ...]:
-    """Return what the job would break, one sentence each."""
-    return tuple(_violations(constitution, job, dict(flat(job.arguments))))
+def violations(constitution: Constitution, command: Command) -> tuple[str, ...]:
+    """Return what the command would break, one sentence each."""
+    return tuple(_violations(constitution, command, dict(flat(command.arguments))))
 
 
-def _violations(constitution: Constitution, job: Job, arguments: dict[str, Any]) -> Iterator[str]:
-    if job.command in constitution.forbidden_commands:
-        yield f"the command {job.command} is forbidden"
-    if job.command in _HARDWARE and not constitution.real_hardware:
-        yield f"{job.command} moves real hardware"
+def _violations(constitution: Constitution, command: Command, arguments: dict[str, Any]) -> Iterator[str]:
+    if command.program in constitution.forbidden_commands:
+        yield f"the command {command.program} is forbidden"
+    if command.program in _HARDWARE and not constitution.real_hardware:
+        yield f"{command.program} moves real hardware"
     for name, value in arguments.items():
         argument = f"{name}={_text(value)}"
         if any(fnmatchcase(argument, pattern.lower()) for pattern in constitution.forbidden_arguments):

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kedro.io.core import DatasetError, Version
+from kedro.io.core import DatasetError as KedroDatasetError
+from kedro.io.core import Version
 from kedro.utils import load_obj
 from kedro_datasets._typing import JSONPreview
 from pydantic import BaseModel, ValidationError
@@ -35,7 +36,7 @@ class RecordDataset(PublishedDataset[BaseModel, BaseModel]):
             return self._model.model_validate_json(path.read_bytes())
         except ValidationError as error:
             told = faults(error, self._model.__name__, self._model.model_json_schema())
-            raise DatasetError(
+            raise KedroDatasetError(
                 f"{path}: expected a {self._model.__name__} in JSON, got something else: {told}. The file was damaged "
                 "or edited; restore it from a copy, or delete this version and run the node that writes it again."
             ) from error

@@ -22,7 +22,7 @@ from leagents_kedro.episodes.checks import differences_from
 from leagents_kedro.episodes.columns import numeric_features, read_columns, recorded_features, visual_features
 from leagents_kedro.episodes.digests import computed_digests, kept_digests
 from leagents_kedro.episodes.shards import Shards
-from leagents_kedro.errors import DatasetError
+from leagents_kedro.errors import EpisodesError
 from leagents_kedro.foundation.findings import Check, Finding, error, run_checks, warning
 from leagents_kedro.foundation.spelling import nearest
 from leagents_kedro.foundation.untrusted import check_dataset_paths
@@ -132,7 +132,7 @@ def _has_version(subject: Subject) -> Iterator[Finding]:
 def _stays_in_its_folder(subject: Subject) -> Iterator[Finding]:
     try:
         check_dataset_paths(subject.root, subject.shards.info)
-    except DatasetError as fault:
+    except EpisodesError as fault:
         yield error(subject.root, str(fault), "do not use it unless you trust who made it; correct it by hand then")
 
 

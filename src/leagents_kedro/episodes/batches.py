@@ -10,7 +10,7 @@ from leagents_kedro.episodes.columns import numeric_features, read_columns, visu
 from leagents_kedro.episodes.frame_cache import FrameCache
 from leagents_kedro.episodes.frames import frame_readers
 from leagents_kedro.episodes.shards import Shards
-from leagents_kedro.errors import DatasetError
+from leagents_kedro.errors import EpisodesError
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +47,7 @@ class BatchReader:
             device: Where batches are wanted; a GPU also holds the columns where they take little of its memory.
 
         Raises:
-            DatasetError: The dataset has text or depth maps, lacks episodes or a feature that ``delta_timestamps``
+            EpisodesError: The dataset has text or depth maps, lacks episodes or a feature that ``delta_timestamps``
                 names, or its frames are not where ``meta/episodes`` says.
         """
         import torch
@@ -140,11 +140,11 @@ def _free_bytes(device: "torch.device") -> int:
 def _check_readable(shards: Shards, delta_timestamps: dict[str, list[float]]) -> None:
     readable = numeric_features(shards.features) | visual_features(shards.features)
     if others := sorted(set(shards.features) - set(readable)):
-        raise DatasetError(
+        raise EpisodesError(
             f"{shards.root}: only numbers, images, and videos can be read as batches, but {', '.join(others)} are none"
         )
     if unknown := sorted(set(delta_timestamps) - set(readable)):
-        raise DatasetError(f"{shards.root}: no feature {', '.join(unknown)}; there are {', '.join(readable)}")
+        raise EpisodesError(f"{shards.root}: no feature {', '.join(unknown)}; there are {', '.join(readable)}")
 
 
 def _episode_borders(shards: Shards, episodes: np.ndarray, columns: dict[str, np.ndarray]) -> np.ndarray:
@@ -155,7 +155,7 @@ def _episode_borders(shards: Shards, episodes: np.ndarray, columns: dict[str, np
     begin = end - length
     expected = np.arange(length.sum()) + np.repeat(index.from_index[episodes] - begin, length)
     if not np.array_equal(columns["index"], expected):
-        raise DatasetError(
+        raise EpisodesError(
             f"{shards.root}: frames in data/ are not where meta/episodes says; the dataset is damaged, write it anew"
         )
     return np.repeat(np.stack([begin, end - 1], axis=1), length, axis=0)

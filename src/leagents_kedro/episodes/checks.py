@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from leagents_kedro.episodes.columns import Features, recorded_features, visual_features
 from leagents_kedro.episodes.shards import Shards
-from leagents_kedro.errors import DatasetError
+from leagents_kedro.errors import EpisodesError
 from leagents_kedro.foundation.files import FileState
 from leagents_kedro.foundation.untrusted import check_dataset_paths
 
@@ -21,24 +21,24 @@ def check_dataset(root: Path) -> Shards:
     """Return a handle on the LeRobotDataset v3 in ``root``, which LeRobot can read without the Hub.
 
     Raises:
-        DatasetError: It is missing, empty, of another version, was never finalized, or lacks files or rows.
+        EpisodesError: It is missing, empty, of another version, was never finalized, or lacks files or rows.
     """
     shards = Shards(root)
     _check_version(shards)
     check_dataset_paths(root, shards.info)
     if not shards.total_episodes:
-        raise DatasetError(f"{root}: the dataset has no episodes")
+        raise EpisodesError(f"{root}: the dataset has no episodes")
     for name, rows, expected in (
         ("meta/episodes", len(shards.index.length), shards.total_episodes),
         ("data", sum(_count_rows(FileState.of(file)) for file in shards.data_files), shards.total_frames),
     ):
         if rows != expected:
-            raise DatasetError(
+            raise EpisodesError(
                 f"{root}: {name} should have {expected} rows, as meta/info.json says, got {rows}; "
                 "was the dataset finalized and copied completely?"
             )
     if not (root / "meta" / "stats.json").is_file():
-        raise DatasetError(
+        raise EpisodesError(
             f"{root}: no meta/stats.json, which training normalizes with; "
             "run `lerobot-edit-dataset --operation.type=recompute_stats` on it"
         )
@@ -51,14 +51,14 @@ def check_episodes(shards: Shards, episodes: Sequence[int]) -> None:
     """Make sure that ``shards`` has all of ``episodes``, and that there are some.
 
     Raises:
-        DatasetError: ``episodes`` is empty or goes beyond the dataset.
+        EpisodesError: ``episodes`` is empty or goes beyond the dataset.
     """
     if not len(episodes):
-        raise DatasetError(f"{shards.root}: no episodes were selected")
+        raise EpisodesError(f"{shards.root}: no episodes were selected")
     chosen = np.asarray(episodes)
     beyond = chosen[(chosen < 0) | (chosen >= shards.total_episodes)]
     if len(beyond):
-        raise DatasetError(
+        raise EpisodesError(
             f"{shards.root}: episodes should be between 0 and {shards.total_episodes - 1}, got {beyond.tolist()}"
         )
 
@@ -72,10 +72,10 @@ def check_fit(shards: Shards, features: Features, fps: int) -> None:
         fps: Environment steps a second.
 
     Raises:
-        DatasetError: Features or fps differ; names all differences.
+        EpisodesError: Features or fps differ; names all differences.
     """
     if differences := differences_from(shards, features, fps):
-        raise DatasetError(
+        raise EpisodesError(
             f"{shards.root} does not fit the environment: {'; '.join(differences)}. Change the environment's options, "
             "or the dataset with lerobot-edit-dataset"
         )
@@ -103,7 +103,7 @@ def _check_version(shards: Shards) -> None:
         if version.startswith("v2")
         else "update LeRobot"
     )
-    raise DatasetError(f"{shards.root}: codebase_version should be {_VERSION}, got {version}; {fix}")
+    raise EpisodesError(f"{shards.root}: codebase_version should be {_VERSION}, got {version}; {fix}")
 
 
 @lru_cache(maxsize=1024)
@@ -111,7 +111,7 @@ def _count_rows(file: FileState) -> int:
     try:
         return pq.read_metadata(file.path).num_rows
     except (OSError, pa.ArrowException) as error:
-        raise DatasetError(
+        raise EpisodesError(
             f"{file.path}: unfinished parquet file of a dataset that was never finalized, or a damaged one. {error}"
         ) from error
 
@@ -126,7 +126,7 @@ def _check_index(shards: Shards) -> None:
         and ends[-1] == shards.total_frames
     )
     if not consistent:
-        raise DatasetError(
+        raise EpisodesError(
             f"{shards.root}: meta/episodes should list episodes 0 to {shards.total_episodes - 1} without gaps between "
             "their frames; the dataset is damaged, write it anew"
         )
@@ -139,7 +139,7 @@ def _check_videos(shards: Shards) -> None:
         for chunk, file in np.unique(np.stack([column.to_numpy() for column in table.columns]), axis=1).T.tolist():
             path = shards.info["video_path"].format(video_key=key, chunk_index=chunk, file_index=file)
             if not (shards.root / path).is_file():
-                raise DatasetError(f"{shards.root}: {path} is missing; download or copy the dataset with its videos")
+                raise EpisodesError(f"{shards.root}: {path} is missing; download or copy the dataset with its videos")
 
 
 def _layout(feature: dict) -> tuple:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from leagents_kedro.errors import DatasetError
+from leagents_kedro.errors import EpisodesError
 
 type Features = dict[str, dict[str, Any]]
 
@@ -36,7 +36,7 @@ def read_table(files: Iterable[Path], columns: Sequence[str] | None = None) -> p
     """Return the rows of all ``files``, with ``columns`` in that order or with all columns.
 
     Raises:
-        DatasetError: A file is missing, unfinished, or damaged, or has no such column.
+        EpisodesError: A file is missing, unfinished, or damaged, or has no such column.
     """
     return pa.concat_tables([_read_file(file, columns) for file in files], promote_options="permissive")
 
@@ -49,7 +49,7 @@ def read_columns(
     Arrays are (frames, *shape), but (frames,) for features of shape (1,), which LeRobot stores as scalars.
 
     Raises:
-        DatasetError: A file is missing, unfinished, or holds something else than the features say.
+        EpisodesError: A file is missing, unfinished, or holds something else than the features say.
     """
     blocks: dict[str, list[np.ndarray]] = {key: [] for key in features}
     for file in files:
@@ -78,12 +78,12 @@ def _read_file(file: Path, columns: Sequence[str] | None) -> pa.Table:
         table = pq.ParquetFile(file, page_checksum_verification=True).read(columns=columns)
         return table if columns is None else table.select(columns)
     except (OSError, pa.ArrowException) as error:
-        raise DatasetError(
+        raise EpisodesError(
             f"{file}: missing, unfinished, or damaged parquet file. Was the dataset finalized? Otherwise restore the "
             f"file from a copy, or write the dataset anew. {error}"
         ) from error
     except KeyError as error:
-        raise DatasetError(f"{file}: expected a column {error} beside {', '.join(table.column_names)}") from error
+        raise EpisodesError(f"{file}: expected a column {error} beside {', '.join(table.column_names)}") from error
 
 
 def _frames_of(table: pa.Table, episodes: Sequence[int] | None) -> pa.Table:
@@ -99,7 +99,7 @@ def _values(chunk: pa.Array, key: str, feature: dict[str, Any], file: Path) -> n
     while isinstance(flat, pa.ExtensionArray) or pa.types.is_nested(flat.type):
         flat = flat.storage if isinstance(flat, pa.ExtensionArray) else flat.flatten()
     if len(flat) != len(chunk) * int(np.prod(shape)):
-        raise DatasetError(f"{file}: rows of '{key}' should have shape {shape}, as meta/info.json says")
+        raise EpisodesError(f"{file}: rows of '{key}' should have shape {shape}, as meta/info.json says")
     return flat.to_numpy(zero_copy_only=False).reshape(len(chunk), *shape)
 
 

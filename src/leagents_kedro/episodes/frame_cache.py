@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from leagents_kedro.episodes.files import digest
-from leagents_kedro.errors import DatasetError
+from leagents_kedro.errors import EpisodesError
 from leagents_kedro.foundation.files import remove, sync, sync_tree, write_atomically
 from leagents_kedro.foundation.progress import progress_bar
 
@@ -53,7 +53,7 @@ class DecodedFrames:
         """Return which frame of ``source`` is nearest to each of ``places``, in float32 as LeRobot compares them.
 
         Raises:
-            DatasetError: There is none within 0.1 ms.
+            EpisodesError: There is none within 0.1 ms.
         """
         own, wanted = self.places.astype(np.float32), places.astype(np.float32)
         after = own.searchsorted(wanted).clip(max=len(own) - 1)
@@ -61,7 +61,7 @@ class DecodedFrames:
         nearest = np.where(wanted - own[before] <= own[after] - wanted, before, after)
         beyond = places[np.abs(own[nearest] - wanted) >= _TOLERANCE]
         if len(beyond):
-            raise DatasetError(
+            raise EpisodesError(
                 f"{source}: should have frames at {beyond[:5].tolist()} s, where data/ and meta/episodes place them; "
                 "the dataset is damaged, write it anew"
             )
@@ -83,7 +83,7 @@ class FrameCache:
         """Return the frames of each file, decoded now where no run did it before; None for what does not fit.
 
         Raises:
-            DatasetError: A file cannot be decoded into 8-bit frames of one size.
+            EpisodesError: A file cannot be decoded into 8-bit frames of one size.
         """
         with self._locked():
             self._make_room(0)
@@ -161,7 +161,7 @@ class FrameCache:
                 shapes.add(frame.shape)
                 show(done + len(places), "")
         if len(shapes) != 1:
-            raise DatasetError(f"{file.path}: frames should have one size, got {sorted(shapes) or 'no frames'}")
+            raise EpisodesError(f"{file.path}: frames should have one size, got {sorted(shapes) or 'no frames'}")
         (shape,) = shapes
         description = {"shape": [len(places), *shape], "places": places}
         (staging / _DESCRIPTION).write_text(json.dumps(description))
@@ -190,11 +190,11 @@ def image_pixels(image: "Image", source: Path) -> np.ndarray:
     """Return an image as (channels, height, width) uint8, before LeRobot scales it to [0, 1].
 
     Raises:
-        DatasetError: It has not 8 bits a channel.
+        EpisodesError: It has not 8 bits a channel.
     """
     pixels = np.array(image)
     if pixels.dtype != np.uint8:
-        raise DatasetError(f"{source}: images should have 8 bits a channel, got {pixels.dtype} (mode {image.mode})")
+        raise EpisodesError(f"{source}: images should have 8 bits a channel, got {pixels.dtype} (mode {image.mode})")
     return pixels.reshape(*pixels.shape[:2], -1).transpose(2, 0, 1)
 
 
@@ -205,7 +205,7 @@ def _frames_of(file: FrameFile) -> Iterator[tuple[float, np.ndarray]]:
     try:
         yield from _video_frames(file.path) if file.column is None else _column_frames(file.path, file.column)
     except (av.FFmpegError, OSError) as error:
-        raise DatasetError(f"{file.path}: cannot be decoded, copy or record the dataset anew. {error}") from error
+        raise EpisodesError(f"{file.path}: cannot be decoded, copy or record the dataset anew. {error}") from error
 
 
 def _video_frames(path: Path) -> Iterator[tuple[float, np.ndarray]]:

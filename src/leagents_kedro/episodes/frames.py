@@ -11,7 +11,7 @@ from leagents_kedro.episodes.checks import check_dataset
 from leagents_kedro.episodes.columns import numeric_features, read_columns, visual_features
 from leagents_kedro.episodes.frame_cache import DecodedFrames, FrameCache, FrameFile, image_pixels
 from leagents_kedro.episodes.shards import Shards
-from leagents_kedro.errors import DatasetError
+from leagents_kedro.errors import EpisodesError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,14 +68,14 @@ def frame_readers(
         frame_cache: Where decoded frames are kept; without one all are streamed.
 
     Raises:
-        DatasetError: Files are missing or cannot be decoded, or frames are not where ``meta/episodes`` says.
+        EpisodesError: Files are missing or cannot be decoded, or frames are not where ``meta/episodes`` says.
     """
     visual = visual_features(shards.features)
     if not visual:
         return {}
     check_dataset(shards.root)
     if depth := [key for key, feature in visual.items() if _is_depth(feature)]:
-        raise DatasetError(f"{shards.root}: depth maps cannot be trained on; remove the features {', '.join(depth)}")
+        raise EpisodesError(f"{shards.root}: depth maps cannot be trained on; remove the features {', '.join(depth)}")
     videos = {key: _in_videos(shards, key, episodes, timestamps) for key in visual if _is_video(visual[key])}
     located = videos | {key: _in_columns(shards, key, episodes) for key in visual if key not in videos}
     files = [file for its_files, _, _ in located.values() for file in its_files]

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from leagents_kedro.episodes.columns import Features, read_table
-from leagents_kedro.errors import DatasetError
+from leagents_kedro.errors import EpisodesError
 from leagents_kedro.foundation.files import FileState
 
 if TYPE_CHECKING:
@@ -59,13 +59,13 @@ class Shards:
         """The content of ``meta/info.json``.
 
         Raises:
-            DatasetError: There is none.
+            EpisodesError: There is none.
         """
         path = self.root / "meta" / "info.json"
         try:
             return json.loads(path.read_text(encoding="utf-8"))
         except (OSError, json.JSONDecodeError) as error:
-            raise DatasetError(
+            raise EpisodesError(
                 f"{self.root}: no LeRobotDataset; expected a readable meta/info.json. {error}"
             ) from error
 
@@ -109,7 +109,7 @@ class Shards:
         """Task sentences by task index.
 
         Raises:
-            DatasetError: ``meta/tasks.parquet`` is missing or unfinished.
+            EpisodesError: ``meta/tasks.parquet`` is missing or unfinished.
         """
         table = read_table([self.root / "meta" / "tasks.parquet"])
         # pandas names the column of an index without a name "__index_level_0__", as older datasets have it.
@@ -121,7 +121,7 @@ class Shards:
         """Where each episode lies.
 
         Raises:
-            DatasetError: ``meta/episodes`` is missing or unfinished, or names a sentence that is no task.
+            EpisodesError: ``meta/episodes`` is missing or unfinished, or names a sentence that is no task.
         """
         # File by file: the sentences of a million episodes would take more memory than all else.
         files = map(FileState.of, self._described_files())
@@ -132,13 +132,13 @@ class Shards:
         """Return ``meta/episodes``, one row an episode, with ``columns`` or all of them.
 
         Raises:
-            DatasetError: It is missing or unfinished, or has no such column.
+            EpisodesError: It is missing or unfinished, or has no such column.
         """
         return read_table(self._described_files(), columns)
 
     def _described_files(self) -> list[Path]:
         if not (files := self.episode_files):
-            raise DatasetError(f"{self.root}: no meta/episodes; the dataset is empty or was never finalized")
+            raise EpisodesError(f"{self.root}: no meta/episodes; the dataset is empty or was never finalized")
         return files
 
     def lerobot(
@@ -147,7 +147,7 @@ class Shards:
         """Open the folder, or some of its ``episodes``, with LeRobot.
 
         Raises:
-            DatasetError: The dataset is incomplete or has no such episodes; LeRobot would look for them on the Hub.
+            EpisodesError: The dataset is incomplete or has no such episodes; LeRobot would look for them on the Hub.
         """
         from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
@@ -178,12 +178,12 @@ def _part(file: FileState, tasks: tuple[str, ...]) -> tuple[np.ndarray, ...]:
 def _first_tasks(sentences: pa.ListArray, tasks: tuple[str, ...], file: Path) -> np.ndarray:
     """Return the position in ``tasks`` of each episode's first sentence, (episodes,) int64."""
     if len(sentences) != np.count_nonzero(sentences.value_lengths()):
-        raise DatasetError(f"{file}: episodes without a task")
+        raise EpisodesError(f"{file}: episodes without a task")
     every = sentences.flatten()
     task = pc.index_in(every, value_set=pa.array(tasks, pa.string()))
     if task.null_count:
         unknown = every.filter(pc.is_null(task))[0].as_py()
-        raise DatasetError(f"{file}: an episode's task {unknown!r} is not in meta/tasks.parquet")
+        raise EpisodesError(f"{file}: an episode's task {unknown!r} is not in meta/tasks.parquet")
     offsets = sentences.offsets.to_numpy()
     return task.to_numpy().astype(np.int64)[offsets[:-1] - offsets[0]]
 

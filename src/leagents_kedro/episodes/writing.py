@@ -38,7 +38,7 @@ from leagents_kedro.episodes.statistics import (
     summarize,
     write_summaries,
 )
-from leagents_kedro.errors import DatasetError
+from leagents_kedro.errors import EpisodesError
 from leagents_kedro.foundation.files import link_file
 
 if TYPE_CHECKING:
@@ -64,14 +64,14 @@ def write_episodes(
         robot_type: The robot, or the environment.
 
     Raises:
-        DatasetError: There are no episodes, ``root`` exists, or an episode does not fit the features.
+        EpisodesError: There are no episodes, ``root`` exists, or an episode does not fit the features.
     """
     if not episodes:
-        raise DatasetError(f"{root}: a LeRobotDataset needs at least one episode")
+        raise EpisodesError(f"{root}: a LeRobotDataset needs at least one episode")
     _check_new(root)
     features = recorded_features(features)
     if text := sorted(features.keys() - numeric_features(features).keys() - visual_features(features).keys()):
-        raise DatasetError(f"{root}: features should be numbers, images, or videos, but {', '.join(text)} are not")
+        raise EpisodesError(f"{root}: features should be numbers, images, or videos, but {', '.join(text)} are not")
     fitted = [_fitted(episode, number, features) for number, episode in enumerate(episodes)]
     write = _record if visual_features(features) else _write_columns
     write(root, fitted, features, fps, robot_type)
@@ -91,7 +91,7 @@ def append_datasets(base: Shards, additions: Sequence[Shards], target: Path) -> 
     is repeated does not count them twice in training. Where nothing is new, ``target`` holds the same as ``base``.
 
     Raises:
-        DatasetError: ``target`` exists, or features, fps, or robot type differ.
+        EpisodesError: ``target`` exists, or features, fps, or robot type differ.
     """
     from lerobot.datasets.aggregate import merge_video_feature_info_for_aggregate
     from lerobot.datasets.io_utils import load_info
@@ -139,7 +139,7 @@ def import_dataset(source: Path, target: Path, *, shares_files: bool = True) -> 
     Only where nobody edits ``source`` in place may they share files, and is what ``meta/leagents`` says taken over.
 
     Raises:
-        DatasetError: ``source`` is no complete LeRobotDataset v3, or ``target`` exists.
+        EpisodesError: ``source`` is no complete LeRobotDataset v3, or ``target`` exists.
     """
     _check_new(target)
     check_dataset(source)
@@ -182,27 +182,27 @@ def write_statistics(root: Path) -> None:
 
 def _check_new(target: Path) -> None:
     if target.exists():
-        raise DatasetError(f"{target}: exists; a dataset is written once, into a folder of its own")
+        raise EpisodesError(f"{target}: exists; a dataset is written once, into a folder of its own")
 
 
 def _fitted(episode: Episode, number: int, features: Features) -> Episode:
     """Return the episode with its columns in the order and dtypes of the features."""
     name = f"episode {number} ({episode.sentence!r})"
     if episode.columns.keys() != features.keys():
-        raise DatasetError(f"{name}: columns should be {', '.join(features)}, got {', '.join(episode.columns)}")
+        raise EpisodesError(f"{name}: columns should be {', '.join(features)}, got {', '.join(episode.columns)}")
     lengths = {len(column) for column in episode.columns.values()}
     if len(lengths) != 1 or 0 in lengths:
-        raise DatasetError(f"{name}: columns should have one number of frames, at least 1, got {sorted(lengths)}")
+        raise EpisodesError(f"{name}: columns should have one number of frames, at least 1, got {sorted(lengths)}")
     columns = {key: episode.columns[key] for key in features}
     for key, feature in numeric_features(features).items():
         values, dtype, shape = columns[key], feature["dtype"], tuple(feature["shape"])
         if values.shape[1:] != shape or not np.can_cast(values.dtype, dtype, "same_kind"):
-            raise DatasetError(
+            raise EpisodesError(
                 f"{name}: '{key}' should have shape (frames, {', '.join(map(str, shape))}) and dtype {dtype}, "
                 f"got {values.shape} and {values.dtype}"
             )
         if not np.isfinite(values).all():
-            raise DatasetError(f"{name}: '{key}' has values that are not finite")
+            raise EpisodesError(f"{name}: '{key}' has values that are not finite")
         columns[key] = values.astype(dtype, copy=False)
     return Episode(episode.sentence, columns)
 
@@ -263,7 +263,7 @@ def _write_columns(
 def _check_appendable(base: Shards, additions: Sequence[Shards]) -> None:
     for addition in additions:
         if differences := _differences(base, addition):
-            raise DatasetError(f"{addition.root} cannot be appended to {base.root}: {'; '.join(differences)}")
+            raise EpisodesError(f"{addition.root} cannot be appended to {base.root}: {'; '.join(differences)}")
 
 
 def _new_episodes(base: Shards, known: pa.ChunkedArray, additions: Sequence[Shards]) -> dict[Shards, np.ndarray]:
@@ -375,7 +375,7 @@ def _conformed(table: pa.Table, columns: Mapping[str, Any], base: Shards) -> pa.
     for name in schema.names:
         if name not in given.column_names:
             if not name.startswith("stats/"):
-                raise DatasetError(f"{base.root}: meta/episodes has a column '{name}', which the new episodes lack")
+                raise EpisodesError(f"{base.root}: meta/episodes has a column '{name}', which the new episodes lack")
             given = given.append_column(name, pa.nulls(len(given), schema.field(name).type))
     return given.select(schema.names).cast(schema)
 

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from leagents_kedro.errors import CheckpointError, DatasetError
+from leagents_kedro.errors import CheckpointError, EpisodesError
 
 REMOTE_CODE_POLICIES = frozenset({"gaussian_actor", "groot", "pi0_fast", "wall_x"})
 """LeRobot's policy types that trust code from the Hub, whatever their options say."""
@@ -22,18 +22,18 @@ def check_dataset_paths(root: Path, info: dict[str, Any]) -> None:
     """Refuse a LeRobotDataset whose ``meta/info.json`` or links lead out of its folder.
 
     Raises:
-        DatasetError: A path template is not that of LeRobotDataset v3, a feature's name is no plain name, or a link
+        EpisodesError: A path template is not that of LeRobotDataset v3, a feature's name is no plain name, or a link
             points elsewhere.
     """
     for name, expected in (("data_path", _DATA_PATH), ("video_path", _VIDEO_PATH)):
         if info.get(name) not in {expected, None}:
-            raise DatasetError(f"{root}: {name} in meta/info.json should be {expected!r}, got {info[name]!r}")
+            raise EpisodesError(f"{root}: {name} in meta/info.json should be {expected!r}, got {info[name]!r}")
     if unsafe := sorted(key for key in info["features"] if not _is_plain_name(key)):
-        raise DatasetError(
+        raise EpisodesError(
             f"{root}: features are parts of file names, but {', '.join(map(repr, unsafe))} in meta/info.json is none"
         )
     if outside := _link_outside(root):
-        raise DatasetError(f"{outside}: links to a place outside of the data set; put the file itself there")
+        raise EpisodesError(f"{outside}: links to a place outside of the data set; put the file itself there")
 
 
 def check_checkpoint(pretrained_model: Path) -> None:

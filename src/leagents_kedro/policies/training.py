@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from leagents_kedro.episodes.batches import BatchReader
 from leagents_kedro.episodes.frame_cache import FrameCache
 from leagents_kedro.episodes.shards import Shards
-from leagents_kedro.errors import CheckpointError, DatasetError, ParameterError, TrainingError
+from leagents_kedro.errors import CheckpointError, EpisodesError, ParameterError, TrainingError
 from leagents_kedro.foundation.files import sync, sync_tree
 from leagents_kedro.foundation.spelling import no_such
 from leagents_kedro.foundation.untrusted import check_checkpoint
@@ -61,7 +61,7 @@ def train(
     Raises:
         ParameterError: The policy type or one of its options is unknown.
         CheckpointError: ``initial`` does not fit the rung or the mix.
-        DatasetError: The mix cannot be read.
+        EpisodesError: The mix cannot be read.
         TrainingError: The loss is not a finite number.
     """
     import torch
@@ -205,7 +205,7 @@ def _metadata(config: "TrainPipelineConfig") -> "LeRobotDatasetMetadata":
     """Return the mix's metadata, as ``lerobot-train`` has it: images are normalized as ImageNet's.
 
     Raises:
-        DatasetError: It cannot be read.
+        EpisodesError: It cannot be read.
     """
     import torch
     from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
@@ -214,7 +214,7 @@ def _metadata(config: "TrainPipelineConfig") -> "LeRobotDatasetMetadata":
     try:
         meta = LeRobotDatasetMetadata(config.dataset.repo_id, root=config.dataset.root)
     except ValueError as error:  # that of JSON is one
-        raise DatasetError(
+        raise EpisodesError(
             f"{config.dataset.root}/meta: stats.json or another file is damaged; restore it from a copy. {error}"
         ) from error
     for key in meta.camera_keys:

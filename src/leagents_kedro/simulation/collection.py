@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from leagents_kedro.constitution.commands import simulation_job
+from leagents_kedro.constitution.commands import simulation_command
 from leagents_kedro.constitution.limits import Constitution, require
 from leagents_kedro.episodes.shards import NewEpisodes
 from leagents_kedro.foundation.progress import progress_bar
@@ -29,7 +29,7 @@ def collect_episodes(
         ConstitutionError: The attempts, or the environment, are beyond the limits.
     """
     total = sum(requests.values())
-    require(constitution, simulation_job(suite, total * demonstrations.max_attempts_factor))
+    require(constitution, simulation_command(suite, total * demonstrations.max_attempts_factor))
     with progress_bar("collect", total, "episode") as show:
         episodes = collect_demonstrations(
             requests,

@@ -7,12 +7,12 @@ from leagents_kedro.episodes.shards import Episode
 from leagents_kedro.errors import SimulationError
 from leagents_kedro.foundation.seeds import derive_seed
 from leagents_kedro.records import Outcome
-from leagents_kedro.simulation.rollouts import Job
+from leagents_kedro.simulation.rollouts import Trial
 
 
 def collect_demonstrations(
     requests: dict[str, int],
-    attempt: Callable[[Sequence[Job]], list[tuple[Outcome, Episode | None]]],
+    attempt: Callable[[Sequence[Trial]], list[tuple[Outcome, Episode | None]]],
     *,
     seed_names: tuple[str | int, ...],
     max_attempts_factor: int,
@@ -23,7 +23,7 @@ def collect_demonstrations(
     miss successes are attempted as many times again, all together, so that no attempt is made in vain.
 
     Args:
-        attempt: Returns what came of each job, with its episode if it succeeded.
+        attempt: Returns what came of each trial, with its episode if it succeeded.
 
     Raises:
         SimulationError: ``max_attempts_factor`` attempts an episode did not give enough successes of a task.
@@ -31,16 +31,16 @@ def collect_demonstrations(
     found: dict[str, list[Episode]] = {task: [] for task in requests}
     unused = {task: iter(range(count * max_attempts_factor)) for task, count in requests.items()}
     while True:
-        jobs = [
-            Job(task, derive_seed("demonstration", *seed_names, task, index=index))
+        trials = [
+            Trial(task, derive_seed("demonstration", *seed_names, task, index=index))
             for task, count in requests.items()
             for index in islice(unused[task], count - len(found[task]))
         ]
-        if not jobs:
+        if not trials:
             break
-        for job, (_, episode) in zip(jobs, attempt(jobs), strict=True):
+        for trial, (_, episode) in zip(trials, attempt(trials), strict=True):
             if episode:
-                found[job.task].append(episode)
+                found[trial.task].append(episode)
     for task, count in requests.items():
         if len(found[task]) < count:
             raise SimulationError(

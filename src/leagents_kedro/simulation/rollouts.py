@@ -29,7 +29,7 @@ _STEP_BITS = 20  # below an episode's seed, for the seeds of its policy calls
 
 
 @dataclass(frozen=True)
-class Job:
+class Trial:
     """One episode to run."""
 
     task: str
@@ -38,18 +38,18 @@ class Job:
 
 def roll_out(
     actor: "Actor",
-    jobs: Sequence[Job],
+    trials: Sequence[Trial],
     pool: EnvironmentPool,
     *,
     slots: int,
     keep_episodes: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[tuple[Outcome, Episode | None]]:
-    """Run ``jobs`` and return what came of each, in their order, with its episode if ``keep_episodes``.
+    """Run ``trials`` and return what came of each, in their order, with its episode if ``keep_episodes``.
 
     An actor that is not ``chunked`` remembers its episode and runs one at a time, whatever ``slots`` says. What comes
-    of a job depends on the actor and the job alone, not on ``slots`` or the other jobs. ``progress`` is told the number
-    of episodes done and of successes among them after each episode.
+    of a trial depends on the actor and the trial alone, not on ``slots`` or the other trials. ``progress`` is told the
+    number of episodes done and of successes among them after each episode.
 
     Raises:
         ParameterError: ``slots`` is not positive, or a task is unknown.
@@ -58,16 +58,16 @@ def roll_out(
     if slots < 1:
         raise ParameterError(f"slots should be at least 1, got {slots}")
     results: dict[int, tuple[Outcome, Episode | None]] = {}
-    waiting = deque(enumerate(jobs))
+    waiting = deque(enumerate(trials))
     running: dict[int, EpisodeRun] = {}
     successes = 0
-    if jobs:
-        actor.bind(pool.config(jobs[0].task))
+    if trials:
+        actor.bind(pool.config(trials[0].task))
     try:
-        while len(results) < len(jobs):
+        while len(results) < len(trials):
             while waiting and len(running) < (slots if actor.chunked else 1):
-                position, job = waiting.popleft()
-                running[position] = EpisodeRun(job, pool, keep_episodes)
+                position, trial = waiting.popleft()
+                running[position] = EpisodeRun(trial, pool, keep_episodes)
                 if not actor.chunked:
                     actor.reset()
             for run, actions in zip(running.values(), _next_actions(actor, [*running.values()]), strict=True):
@@ -82,7 +82,7 @@ def roll_out(
     finally:
         for run in running.values():
             run.leave()
-    return [results[position] for position in range(len(jobs))]
+    return [results[position] for position in range(len(trials))]
 
 
 def begin_episode(env: "gym.Env", seed: int) -> dict[str, Any]:
@@ -135,15 +135,15 @@ class EpisodeRun:
         SimulationError: The environment failed or broke its contract; names task, seed, and step.
     """
 
-    def __init__(self, job: Job, pool: EnvironmentPool, keep_episode: bool):
-        self.job, self._pool = job, pool
-        self.sentence = pool.sentence(job.task)
-        self.env = pool.acquire(job.task)
+    def __init__(self, trial: Trial, pool: EnvironmentPool, keep_episode: bool):
+        self.trial, self._pool = trial, pool
+        self.sentence = pool.sentence(trial.task)
+        self.env = pool.acquire(trial.task)
         self.length, self.sum_reward, self.success, self.ended = 0, 0.0, False, False
-        self._limit = _episode_limit(self.env, job)
+        self._limit = _episode_limit(self.env, trial)
         self._recording = Recording() if keep_episode else None
         try:
-            self.observation = begin_episode(self.env, job.seed)
+            self.observation = begin_episode(self.env, trial.seed)
         except Exception as error:
             self.leave()
             raise self.failure(f"the environment raised {error!r}") from error
@@ -158,13 +158,13 @@ class EpisodeRun:
     def leave(self) -> None:
         """Give the environment back, or close it where the episode was cut short."""
         if self.ended:
-            self._pool.release(self.job.task, self.env)
+            self._pool.release(self.trial.task, self.env)
         else:
             self._pool.discard(self.env)
 
     def failure(self, what: str) -> SimulationError:
         """Return the error that says where ``what`` happened."""
-        return SimulationError(f"task {self.job.task}, seed {self.job.seed}, step {self.length}: {what}")
+        return SimulationError(f"task {self.trial.task}, seed {self.trial.seed}, step {self.length}: {what}")
 
     def _step(self, action: np.ndarray) -> None:
         try:
@@ -185,15 +185,15 @@ class EpisodeRun:
     def result(self) -> tuple[Outcome, Episode | None]:
         """Return what came of the episode, and the episode if it was to be kept."""
         outcome = Outcome(
-            task=self.job.task,
-            seed=self.job.seed,
+            task=self.trial.task,
+            seed=self.trial.seed,
             success=self.success,
             sum_reward=self.sum_reward,
             length=self.length,
         )
         if not self._recording:
             return outcome, None
-        return outcome, self._recording.episode(self.sentence, self.env, self._pool.config(self.job.task))
+        return outcome, self._recording.episode(self.sentence, self.env, self._pool.config(self.trial.task))
 
 
 def _next_actions(actor: "Actor", runs: list[EpisodeRun]) -> np.ndarray:
@@ -203,7 +203,7 @@ def _next_actions(actor: "Actor", runs: list[EpisodeRun]) -> np.ndarray:
         actions = actor.predict(
             [run.observation for run in runs],
             [run.sentence for run in runs],
-            [run.job.seed << _STEP_BITS | run.length for run in runs],
+            [run.trial.seed << _STEP_BITS | run.length for run in runs],
         )
     except Exception as error:
         raise first.failure(f"the policy raised {error!r}; does it fit the environment?") from error
@@ -218,10 +218,10 @@ def _next_actions(actor: "Actor", runs: list[EpisodeRun]) -> np.ndarray:
     return actions
 
 
-def _episode_limit(env: "gym.Env", job: Job) -> int:
+def _episode_limit(env: "gym.Env", trial: Trial) -> int:
     if not env.has_wrapper_attr("_max_episode_steps"):
         raise SimulationError(
-            f"task {job.task}: the environment has no '_max_episode_steps', LeRobot's name for an episode's limit"
+            f"task {trial.task}: the environment has no '_max_episode_steps', LeRobot's name for an episode's limit"
         )
     return env.get_wrapper_attr("_max_episode_steps")
 

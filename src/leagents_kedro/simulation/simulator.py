@@ -10,7 +10,7 @@ from leagents_kedro.parameters.suite import SuiteParams
 from leagents_kedro.policies.checkpoints import resolve_device
 from leagents_kedro.records import Checkpoint
 from leagents_kedro.simulation import workers
-from leagents_kedro.simulation.rollouts import Job
+from leagents_kedro.simulation.rollouts import Trial
 from leagents_kedro.simulation.station import ExpertRequest, PolicyFile, PolicyRequest, Progress, Rollout, Station
 
 _station = Station()  # of this process
@@ -32,13 +32,13 @@ class Simulator:
     def roll_out(
         self,
         policy: PolicyFile,
-        jobs: Sequence[Job],
+        trials: Sequence[Trial],
         *,
         slots: int,
         keep_episodes: bool = False,
         progress: Progress | None = None,
     ) -> list[Rollout]:
-        """Return what came of each job, in their order, with its episode if it succeeded and ``keep_episodes``.
+        """Return what came of each trial, in their order, with its episode if it succeeded and ``keep_episodes``.
 
         An accelerator is used by one process. ``progress`` is told the number of episodes done, and of successes.
 
@@ -46,13 +46,13 @@ class Simulator:
             CheckpointError: ``policy`` is no LeRobot checkpoint.
             SimulationError: The policy or an environment failed, hung, or broke its contract; names the episode.
         """
-        request = PolicyRequest(self.environment, self.options, tuple(jobs), policy, slots, keep_episodes)
+        request = PolicyRequest(self.environment, self.options, tuple(trials), policy, slots, keep_episodes)
         return self._run(request, self._processes if policy.device == "cpu" else 1, progress)
 
     def demonstrate(
-        self, jobs: Sequence[Job], *, action_noise: float, progress: Progress | None = None
+        self, trials: Sequence[Trial], *, action_noise: float, progress: Progress | None = None
     ) -> list[Rollout]:
-        """Return what came of an expert's attempt at each job, with its episode if it succeeded.
+        """Return what came of an expert's attempt at each trial, with its episode if it succeeded.
 
         Raises:
             ParameterError: The environment has no experts.
@@ -64,7 +64,7 @@ class Simulator:
                 "demonstrations"
             )
         return self._run(
-            ExpertRequest(self.environment, self.options, tuple(jobs), action_noise), self._processes, progress
+            ExpertRequest(self.environment, self.options, tuple(trials), action_noise), self._processes, progress
         )
 
     @property

@@ -9,7 +9,7 @@ from leagents_kedro.episodes.shards import Episode
 from leagents_kedro.records import Outcome
 from leagents_kedro.simulation.metaworld.expert import demonstrate
 from leagents_kedro.simulation.pool import EnvironmentPool
-from leagents_kedro.simulation.rollouts import Job, roll_out
+from leagents_kedro.simulation.rollouts import Trial, roll_out
 
 if TYPE_CHECKING:
     from leagents_kedro.policies.actor import Actor
@@ -67,16 +67,16 @@ class PolicyRequest:
 
     environment: str
     options: dict[str, Any]
-    jobs: tuple[Job, ...]
+    trials: tuple[Trial, ...]
     policy: PolicyFile
     slots: int
     keep_episodes: bool
 
     def run(self, station: Station, progress: Progress | None = None) -> list[Rollout]:
-        """Return one rollout a job."""
+        """Return one rollout a trial."""
         rolled = roll_out(
             station.actor(self.policy),
-            self.jobs,
+            self.trials,
             station.pool(self.environment, self.options),
             slots=self.slots,
             keep_episodes=self.keep_episodes,
@@ -91,15 +91,15 @@ class ExpertRequest:
 
     environment: str
     options: dict[str, Any]
-    jobs: tuple[Job, ...]
+    trials: tuple[Trial, ...]
     action_noise: float
 
     def run(self, station: Station, progress: Progress | None = None) -> list[Rollout]:
-        """Return one rollout a job."""
+        """Return one rollout a trial."""
         pool = station.pool(self.environment, self.options)
         rolled: list[Rollout] = []
-        for job in self.jobs:
-            rolled.append(demonstrate(job, pool, self.action_noise))
+        for trial in self.trials:
+            rolled.append(demonstrate(trial, pool, self.action_noise))
             if progress:
                 progress(len(rolled), sum(outcome.success for outcome, _ in rolled))
         return rolled

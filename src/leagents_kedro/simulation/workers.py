@@ -45,16 +45,16 @@ def warm_up() -> None:
 def distribute(
     request: PolicyRequest | ExpertRequest, processes: int, episode_timeout_s: float | None, progress: Progress | None
 ) -> list[Rollout]:
-    """Return one rollout a job of ``request``, in their order, run by as many ``processes``.
+    """Return one rollout a trial of ``request``, in their order, run by as many ``processes``.
 
-    They are given portions of the jobs. A worker may take ``episode_timeout_s`` for each episode of its portion.
+    They are given portions of the trials. A worker may take ``episode_timeout_s`` for each episode of its portion.
 
     Raises:
         LeAgentsError: What the request raised in a worker.
         SimulationError: An episode crashed or hung its worker, also when it was tried again.
     """
     rollouts: dict[int, Rollout] = {}
-    waiting = deque(_portions(len(request.jobs), processes))
+    waiting = deque(_portions(len(request.trials), processes))
     busy: dict[object, tuple[_Worker, range]] = {}
     suspects: set[int] = set()
     try:
@@ -63,7 +63,7 @@ def distribute(
                 worker, portion = _idle.pop() if _idle else _Worker(), waiting.popleft()
                 busy[worker.connection] = worker, portion
                 limit_s = episode_timeout_s and episode_timeout_s * len(portion)
-                worker.assign(replace(request, jobs=request.jobs[portion.start : portion.stop]), limit_s)
+                worker.assign(replace(request, trials=request.trials[portion.start : portion.stop]), limit_s)
             for connection in wait([worker.connection for worker, _ in busy.values()]):
                 worker, portion = busy.pop(connection)
                 answer = worker.answer()
@@ -80,7 +80,7 @@ def distribute(
     finally:
         for worker, _ in busy.values():
             worker.end()
-    return [rollouts[position] for position in range(len(request.jobs))]
+    return [rollouts[position] for position in range(len(request.trials))]
 
 
 class _Worker:
@@ -128,14 +128,14 @@ def _forget() -> None:
 os.register_at_fork(after_in_child=_forget)
 
 
-def _portions(jobs: int, processes: int) -> Iterator[range]:
-    """Yield consecutive positions of jobs, ever fewer at a time, so that all processes end together.
+def _portions(trials: int, processes: int) -> Iterator[range]:
+    """Yield consecutive positions of trials, ever fewer at a time, so that all processes end together.
 
     Guided self-scheduling: Polychronopoulos and Kuck, doi:10.1109/TC.1987.5009495.
     """
     start = 0
-    while start < jobs:
-        stop = start + min(ceil((jobs - start) / (2 * processes - 1)), _LARGEST_PORTION)
+    while start < trials:
+        stop = start + min(ceil((trials - start) / (2 * processes - 1)), _LARGEST_PORTION)
         yield range(start, stop)
         start = stop
 
@@ -146,10 +146,10 @@ def _suspect(request: PolicyRequest | ExpertRequest, portion: range, suspects: s
     Raises:
         SimulationError: That happened to this episode when it was tried by itself.
     """
-    job = request.jobs[portion.start]
+    trial = request.trials[portion.start]
     if portion.start in suspects:
         raise SimulationError(
-            f"task {job.task}, seed {job.seed}: the process that ran this episode {end}, and so did one before it; "
+            f"task {trial.task}, seed {trial.seed}: the process that ran this episode {end}, and so did one before it; "
             "does the environment or the policy crash or hang there? evaluation.episode_timeout_s is the limit"
         )
     logger.warning("A process that ran %d episodes %s; each of them is tried again", len(portion), end)

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from leagents_kedro.foundation.files import write_atomically
 from leagents_kedro.parameters.evaluation import EvaluationParams
 from leagents_kedro.records import Checkpoint, Outcome
-from leagents_kedro.simulation.rollouts import Job
+from leagents_kedro.simulation.rollouts import Trial
 from leagents_kedro.simulation.simulator import Simulator, policy_file
 
 _OUTCOMES = TypeAdapter(tuple[Outcome, ...])
@@ -21,16 +21,16 @@ class Measurement:
     def __init__(self, checkpoint: Checkpoint, simulator: Simulator, folder: Path, evaluation: EvaluationParams):
         self._checkpoint, self._simulator, self._folder, self._evaluation = checkpoint, simulator, folder, evaluation
 
-    def outcomes(self, jobs: list[Job]) -> tuple[Outcome, ...]:
-        """Return one outcome a job, in their order."""
-        if not jobs:
+    def outcomes(self, trials: list[Trial]) -> tuple[Outcome, ...]:
+        """Return one outcome a trial, in their order."""
+        if not trials:
             return ()
-        name = hashlib.sha256(repr((self._checkpoint.digest, jobs)).encode()).hexdigest()[:16]
+        name = hashlib.sha256(repr((self._checkpoint.digest, trials)).encode()).hexdigest()[:16]
         kept = self._folder / f"{name}.json"
         with suppress(FileNotFoundError, ValidationError):  # what was damaged is measured anew
             return _OUTCOMES.validate_json(kept.read_bytes())
         policy = policy_file(self._checkpoint, self._evaluation)
-        rolled = self._simulator.roll_out(policy, jobs, slots=self._evaluation.slots)
+        rolled = self._simulator.roll_out(policy, trials, slots=self._evaluation.slots)
         outcomes = tuple(outcome for outcome, _ in rolled)
         write_atomically(kept, _OUTCOMES.dump_json(outcomes))
         return outcomes

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from leagents_kedro.constitution.commands import simulation_job
+from leagents_kedro.constitution.commands import simulation_command
 from leagents_kedro.constitution.limits import Constitution, require
 from leagents_kedro.foundation.progress import progress_bar
 from leagents_kedro.foundation.seeds import derive_seed
@@ -16,7 +16,7 @@ from leagents_kedro.parameters.gating import GatingParams
 from leagents_kedro.parameters.suite import SuiteParams
 from leagents_kedro.pipelines.evaluation.measurement import Measurement
 from leagents_kedro.records import Checkpoint, Outcome, Outcomes, Task
-from leagents_kedro.simulation.rollouts import Job
+from leagents_kedro.simulation.rollouts import Trial
 from leagents_kedro.simulation.simulator import simulator
 from leagents_kedro.simulation.suites import resolve_suite
 
@@ -42,8 +42,8 @@ def evaluate_candidate(
     tasks = resolve_suite(suite.environment, suite.tasks)
     names = [task.name for task in tasks]
     looks = schedule(gating, len(tasks))
-    require(constitution, simulation_job(suite, looks[-1]))
-    jobs = paired_jobs(tasks, looks[-1], run_seed, blessed)
+    require(constitution, simulation_command(suite, looks[-1]))
+    trials = paired_trials(tasks, looks[-1], run_seed, blessed)
     protocol = protocol_digest(suite, evaluation, run_seed)
     outcomes = Outcomes(
         environment=suite.environment,
@@ -58,18 +58,18 @@ def evaluate_candidate(
     champion = Measurement(blessed, environments, workspace, evaluation) if blessed else None
     with progress_bar("evaluate", looks[-1], "pair") as show:
         for pairs in looks:
-            outcomes = _extended(outcomes, challenger, champion, jobs[:pairs])
+            outcomes = _extended(outcomes, challenger, champion, trials[:pairs])
             show(pairs, f"{sum(outcome.success for outcome in outcomes.candidate)} successes")
             if champion and compare(pair_outcomes(outcomes, names), gating).state != "unfinished":
                 break
     return outcomes
 
 
-def paired_jobs(tasks: Sequence[Task], pairs: int, run_seed: int, blessed: Checkpoint | None) -> list[Job]:
+def paired_trials(tasks: Sequence[Task], pairs: int, run_seed: int, blessed: Checkpoint | None) -> list[Trial]:
     """Return the fixed order of episodes, round-robin over tasks, on seeds fresh for each blessed checkpoint."""
     era = blessed.digest if blessed else "none"
     return [
-        Job(task.name, derive_seed("evaluation", run_seed, era, task.name, index=index))
+        Trial(task.name, derive_seed("evaluation", run_seed, era, task.name, index=index))
         for index in range(-(-pairs // len(tasks)))
         for task in tasks
     ][:pairs]
@@ -87,10 +87,12 @@ def _known_outcomes(previous: Outcomes | None, blessed: Checkpoint | None, proto
     return previous.blessed if previous.protocol == protocol else ()
 
 
-def _extended(outcomes: Outcomes, challenger: Measurement, champion: Measurement | None, jobs: list[Job]) -> Outcomes:
-    """Return ``outcomes`` with those of ``jobs`` that are missing."""
-    missing = challenger.outcomes(jobs[len(outcomes.candidate) :])
+def _extended(
+    outcomes: Outcomes, challenger: Measurement, champion: Measurement | None, trials: list[Trial]
+) -> Outcomes:
+    """Return ``outcomes`` with those of ``trials`` that are missing."""
+    missing = challenger.outcomes(trials[len(outcomes.candidate) :])
     update = {"candidate": outcomes.candidate + missing}
     if champion:
-        update["blessed"] = outcomes.blessed + champion.outcomes(jobs[len(outcomes.blessed) :])
+        update["blessed"] = outcomes.blessed + champion.outcomes(trials[len(outcomes.blessed) :])
     return outcomes.model_copy(update=update)

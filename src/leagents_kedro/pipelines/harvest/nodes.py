@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from leagents_kedro.constitution.commands import simulation_job
+from leagents_kedro.constitution.commands import simulation_command
 from leagents_kedro.constitution.limits import Constitution, require
 from leagents_kedro.episodes.columns import recorded_features
 from leagents_kedro.episodes.shards import Appended, Episode, NewEpisodes, Shards
@@ -16,7 +16,7 @@ from leagents_kedro.parameters.harvest import HarvestParams
 from leagents_kedro.parameters.suite import SuiteParams
 from leagents_kedro.records import Checkpoint, Decision, Outcomes, Plan
 from leagents_kedro.simulation.collection import collect_episodes
-from leagents_kedro.simulation.rollouts import Job
+from leagents_kedro.simulation.rollouts import Trial
 from leagents_kedro.simulation.simulator import policy_file, simulator
 from leagents_kedro.simulation.suites import resolve_suite
 
@@ -38,16 +38,16 @@ def harvest_rollouts(
     """
     if decision.verdict != "promote" or blessed is None or not harvest.attempts_per_task:
         return None
-    jobs = [
-        Job(task.name, derive_seed("harvest", run_seed, blessed.digest, task.name, index=index))
+    trials = [
+        Trial(task.name, derive_seed("harvest", run_seed, blessed.digest, task.name, index=index))
         for index in range(harvest.attempts_per_task)
         for task in resolve_suite(suite.environment, suite.tasks)
     ]
-    require(constitution, simulation_job(suite, len(jobs)))
-    with progress_bar("harvest", len(jobs), "episode") as show:
+    require(constitution, simulation_command(suite, len(trials)))
+    with progress_bar("harvest", len(trials), "episode") as show:
         rolled = simulator(suite, evaluation).roll_out(
             policy_file(blessed, evaluation),
-            jobs,
+            trials,
             slots=evaluation.slots,
             keep_episodes=True,
             progress=lambda done, successes: show(done, f"{successes} successes"),

@@ -6,7 +6,7 @@ from leagents_kedro.constitution.limits import Constitution
 from leagents_kedro.doctor.datasets import examine_dataset
 from leagents_kedro.doctor.needs import Needs
 from leagents_kedro.episodes.shards import NewEpisodes, Shards
-from leagents_kedro.errors import DatasetError
+from leagents_kedro.errors import EpisodesError
 from leagents_kedro.foundation.findings import stop_at_errors
 from leagents_kedro.parameters.demonstrations import DemonstrationParams
 from leagents_kedro.parameters.evaluation import EvaluationParams
@@ -26,7 +26,7 @@ def seed_mix(
 
     Raises:
         ConstitutionError: The collection would break a limit.
-        DatasetError: The folder or Hub dataset has a fault, or does not fit the suite; the message names all.
+        EpisodesError: The folder or Hub dataset has a fault, or does not fit the suite; the message names all.
     """
     if demonstrations.source == "experts":
         tasks = resolve_suite(suite.environment, suite.tasks)
@@ -38,7 +38,7 @@ def seed_mix(
         if local
         else _downloaded(str(demonstrations.repo_id), str(demonstrations.revision))
     )
-    stop_at_errors(examine_dataset(root, Needs.of(suite)), DatasetError)
+    stop_at_errors(examine_dataset(root, Needs.of(suite)), EpisodesError)
     return Shards(root)
 
 

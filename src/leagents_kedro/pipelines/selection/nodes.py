@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from leagents_kedro.constitution.commands import review, simulation_job, training_job
+from leagents_kedro.constitution.commands import review, simulation_command, training_command
 from leagents_kedro.constitution.limits import Constitution
 from leagents_kedro.episodes import selection as episodes
 from leagents_kedro.episodes.checks import check_dataset, check_fit
@@ -48,17 +48,17 @@ def review_plan(
     gating: GatingParams,
     harvest: HarvestParams,
 ) -> Plan:
-    """Let the plan pass where every job that it leads to is within the limits.
+    """Let the plan pass where every command that it leads to is within the limits.
 
     Raises:
-        ConstitutionError: A job would break a limit; the message names all of them.
+        ConstitutionError: A command would break a limit; the message names all of them.
     """
     tasks = len(resolve_suite(suite.environment, suite.tasks))
     collected = demonstrations.growth_per_task * demonstrations.failing_factor * demonstrations.max_attempts_factor
     collects = demonstrations.source == "experts"
     episodes = (gating.max_pairs, tasks * harvest.attempts_per_task, tasks * collected * collects)
-    jobs = [training_job(training.rung(proposal.rung), training), simulation_job(suite, max(episodes))]
-    review(constitution, jobs)
+    commands = [training_command(training.rung(proposal.rung), training), simulation_command(suite, max(episodes))]
+    review(constitution, commands)
     return proposal
 
 
@@ -68,7 +68,7 @@ def select_episodes(mix: Shards, suite: SuiteParams, selection: SelectionParams)
     Raises:
         ParameterError: Two tasks of the suite have the same sentence.
         CoverageError: Tasks of the suite have no episode in the mix.
-        DatasetError: The mix is damaged, or its features or fps are not those of the environment.
+        EpisodesError: The mix is damaged, or its features or fps are not those of the environment.
     """
     tasks = resolve_suite(suite.environment, suite.tasks)
     sentences = [task.sentence for task in tasks]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from leagents_kedro.constitution.commands import training_job
+from leagents_kedro.constitution.commands import training_command
 from leagents_kedro.constitution.limits import Constitution, require
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import CheckpointError
@@ -33,11 +33,11 @@ def train_candidate(
     Raises:
         ConstitutionError: The training would break a limit.
         CheckpointError: The checkpoint that the plan continues from is not there.
-        DatasetError: The mix cannot be read.
+        EpisodesError: The mix cannot be read.
         TrainingError: The loss is not a finite number.
     """
     rung = training.rung(plan.rung)
-    require(constitution, training_job(rung, training))
+    require(constitution, training_command(rung, training))
     sources = {"scratch": None, "head": head, "blessed": blessed}
     initial = sources[plan.initial]
     if plan.initial != "scratch" and initial is None:

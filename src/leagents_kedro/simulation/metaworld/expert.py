@@ -7,10 +7,10 @@ import numpy as np
 from leagents_kedro.episodes.shards import Episode
 from leagents_kedro.records import Outcome
 from leagents_kedro.simulation.pool import EnvironmentPool
-from leagents_kedro.simulation.rollouts import EpisodeRun, Job
+from leagents_kedro.simulation.rollouts import EpisodeRun, Trial
 
 
-def demonstrate(job: Job, pool: EnvironmentPool, action_noise: float) -> tuple[Outcome, Episode | None]:
+def demonstrate(trial: Trial, pool: EnvironmentPool, action_noise: float) -> tuple[Outcome, Episode | None]:
     """Return what came of an expert's attempt, with its episode if it succeeded.
 
     The seed draws the placement as well as Gaussian noise of standard deviation ``action_noise`` on the expert's
@@ -23,9 +23,9 @@ def demonstrate(job: Job, pool: EnvironmentPool, action_noise: float) -> tuple[O
 
     from leagents_kedro.simulation.metaworld.config import METAWORLD_DIM
 
-    expert = TASK_POLICY_MAPPING[job.task]()
-    noise = np.random.default_rng(job.seed)
-    run = EpisodeRun(job, pool, keep_episode=True)
+    expert = TASK_POLICY_MAPPING[trial.task]()
+    noise = np.random.default_rng(trial.seed)
+    run = EpisodeRun(trial, pool, keep_episode=True)
     try:
         with warnings.catch_warnings():
             # The experts ask for more than the hand can do in a step, and MetaWorld warns of it.
