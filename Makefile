@@ -13,10 +13,11 @@ test: $(UV)           ## the quick suite, on two cores in less than ten minutes
 torture: $(UV)        ## the real loop killed at every point and run again; POINTS=20 for an even sample of them
 	$(UV) run python tests/torture.py $(if $(POINTS),--points $(POINTS))
 
-lint: $(UV)           ## style and types
+lint: $(UV)           ## style, types, and who may import whom
 	$(UV) run ruff check .
 	$(UV) run ruff format --check .
 	$(UV) run mypy
+	$(UV) run lint-imports
 
 audit: $(UV)          ## known vulnerabilities of the dependencies, secrets in tracked files
 	@$(UV) audit || { status=$$?; test $$status -eq 2 && echo "The vulnerability database could not be reached: no dependency was audited."; }

@@ -16,11 +16,12 @@ from leagents_kedro.episodes.writing import write_episodes
 from leagents_kedro.parameters.training import TrainingParams
 from leagents_kedro.policies.actor import Actor
 from leagents_kedro.policies.training import train
-from leagents_kedro.simulation.demonstrations import collect_demonstrations
+from leagents_kedro.simulation.collection import successful_episodes
+from leagents_kedro.simulation.demonstrations import demonstrate
+from leagents_kedro.simulation.environments import Trial
 from leagents_kedro.simulation.metaworld.env import MetaWorldStateEnv
-from leagents_kedro.simulation.metaworld.expert import demonstrate
 from leagents_kedro.simulation.pool import EnvironmentPool
-from leagents_kedro.simulation.rollouts import Trial, begin_episode, roll_out
+from leagents_kedro.simulation.rollouts import roll_out
 from leagents_kedro.simulation.simulator import Simulator
 from leagents_kedro.simulation.station import PolicyFile
 
@@ -68,7 +69,7 @@ def _stepping_row(bench: _Bench, task: str, limit: float) -> Row:
 
     def stepping() -> None:
         for trial, applied in zip(trials, actions, strict=True):
-            begin_episode(env, trial.seed)
+            env.reset(seed=trial.seed)
             for action in applied:
                 env.step(action)
 
@@ -129,13 +130,14 @@ def _processes_row(bench: _Bench, tasks: Sequence[str]) -> Row:
 def _trained(folder: Path, tasks: Sequence[str], pool: EnvironmentPool, steps: int) -> Path:
     parameters = yaml.safe_load((Path(__file__).parents[1] / "conf/base/parameters_training.yml").read_text())
     training = TrainingParams(**parameters["training"]).model_copy(update={"device": "cpu"})
-    episodes = collect_demonstrations(
+    episodes = successful_episodes(
         dict.fromkeys(tasks, 3),
         lambda trials: [demonstrate(trial, pool, 0.1) for trial in trials],
         seed_names=("benchmark",),
         max_attempts_factor=4,
     )
-    write_episodes(folder / "mix", episodes, pool.features, pool.fps, ENVIRONMENT)
+    suite = Simulator(ENVIRONMENT, OPTIONS, 1, None).describe(tasks)
+    write_episodes(folder / "mix", episodes, suite.features, suite.fps, ENVIRONMENT)
     rung = training.ladder[0].model_copy(update={"steps": steps})
     chosen = range(len(episodes))
     return train(

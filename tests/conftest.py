@@ -1,7 +1,19 @@
 import os
 import signal
+from pathlib import Path
+
+import pytest
+
+from leagents_kedro.constitution.limits import Constitution
+from leagents_kedro.datasets.constitution import ConstitutionDataset
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A shell that starts the tests in the background has Ctrl-C ignored, in all that they start too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def constitution() -> Constitution:
+    """The limits of the project itself."""
+    return ConstitutionDataset(str(Path(__file__).parents[1] / "conf" / "base" / "constitution.yml")).load()

@@ -35,15 +35,13 @@ from leagents_kedro.errors import CheckpointError, ConstitutionError, EpisodesEr
 from leagents_kedro.parameters.demonstrations import DemonstrationParams
 from leagents_kedro.parameters.evaluation import EvaluationParams
 from leagents_kedro.parameters.gating import GatingParams
-from leagents_kedro.parameters.harvest import HarvestParams
 from leagents_kedro.parameters.selection import SelectionParams
-from leagents_kedro.parameters.suite import SuiteParams
 from leagents_kedro.parameters.training import TrainingParams
 from leagents_kedro.pipelines.seed.nodes import seed_mix
 from leagents_kedro.pipelines.selection.nodes import review_plan, select_episodes
 from leagents_kedro.pipelines.training.nodes import train_candidate
 from leagents_kedro.records import Plan, Selection
-from leagents_kedro.simulation.suites import resolve_suite
+from leagents_kedro.simulation.simulator import Simulator
 
 load_entry_points("project")
 ROOT = Path(__file__).parents[1]
@@ -89,7 +87,7 @@ class Project:
 def _imported() -> None:
     import lerobot.policies  # noqa: F401
 
-    resolve_suite("metaworld_state", ["reach-v3"])
+    import leagents_kedro.simulation.metaworld.env  # noqa: F401
 
 
 @pytest.fixture
@@ -442,10 +440,18 @@ def parameters(stage: str, **changes: object) -> dict[str, Any]:
     return yaml.safe_load(path.read_text())[stage] | changes
 
 
-SUITE = SuiteParams(**parameters("suite", tasks=["reach-v3"]))
+SUITE = Simulator("metaworld_state", {"episode_length": 200}, 1, None).describe(["reach-v3"])
 TRAINING = TrainingParams(**parameters("training"))
 CONSTITUTION = ConstitutionDataset(str(ROOT / "conf/base/constitution.yml")).load()
-PLAN = {"cycle": 1, "run": 1, "rung": 0, "initial": "scratch", "training_steps": 1, "reason": "test"}
+PLAN = {
+    "cycle": 1,
+    "run": 1,
+    "rung": 0,
+    "initial": "scratch",
+    "training_steps": 1,
+    "evaluation_episodes": 100,
+    "reason": "test",
+}
 GATING = GatingParams(**parameters("gating"))
 
 
@@ -541,10 +547,7 @@ def record(**changes: object) -> Callable[[Path], object]:
 
 
 def reviewed(plan: Plan, **changes: object) -> object:
-    demonstrations = DemonstrationParams(**parameters("demonstrations"))
-    harvest = HarvestParams(**parameters("harvest"))
-    constitution = CONSTITUTION.model_copy(update=changes)
-    return review_plan(plan, constitution, SUITE, demonstrations, TRAINING, GATING, harvest)
+    return review_plan(plan, CONSTITUTION.model_copy(update=changes), SUITE, TRAINING)
 
 
 def checkpoint(files: dict[str, str]) -> Callable[[Path], object]:
@@ -635,7 +638,7 @@ CALLS = {
     "two tasks in one sentence": (
         lambda folder: select_episodes(
             Shards(folder),
-            SUITE.model_copy(update={"tasks": ("push-v3", "push-back-v3")}),
+            Simulator("metaworld_state", {}, 1, None).describe(["push-v3", "push-back-v3"]),
             SelectionParams(**parameters("selection")),
         ),
         ParameterError,

@@ -34,10 +34,9 @@ def catalog(tmp_path):
 
 def run(catalog, outputs=None, error=None):
     """Let the hooks see a node run; give the rows without times."""
-    node, hooks = Node(func=lambda limits: None, inputs="constitution", outputs="verdict", name="job"), EventHooks()
+    node, hooks = Node(func=lambda limits: None, inputs="constitution", outputs="verdict", name="judge"), EventHooks()
     inputs = {"constitution": ConstitutionDataset(str(CONSTITUTION)).load()}
-    hooks.before_pipeline_run(run_params={"run_id": "id"}, catalog=catalog)
-    hooks.before_node_run(node=node, catalog=catalog, inputs=inputs, run_id="id")
+    hooks.before_node_run(node=node, catalog=catalog, run_id="id")
     if error:
         hooks.on_node_error(error=error, node=node, catalog=catalog, run_id="id")
     else:
@@ -68,5 +67,5 @@ def test_the_decision_does_not_repeat_the_looks(catalog):
 )
 def test_why_a_job_ended_early_is_told_apart(catalog, error, event):
     last = run(catalog, error=error)[-1]
-    assert (last["event"], last["job"], last["error"]) == (event, "job", str(error))
+    assert (last["event"], last["node"], last["error"]) == (event, "judge", str(error))
     assert last["seconds"] >= 0

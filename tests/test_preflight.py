@@ -13,31 +13,47 @@ from leagents_kedro.datasets.constitution import ConstitutionDataset
 from leagents_kedro.datasets.lerobot_shards import LeRobotShards
 from leagents_kedro.episodes.shards import Episode, NewEpisodes
 from leagents_kedro.errors import CheckpointError, ConstitutionError, CoverageError, EpisodesError, ParameterError
+from leagents_kedro.history.history import History
 from leagents_kedro.loop.preflight import PreflightHooks
+from leagents_kedro.parameters.demonstrations import DemonstrationParams
+from leagents_kedro.parameters.evaluation import EvaluationParams
 from leagents_kedro.parameters.gating import GatingParams
+from leagents_kedro.parameters.harvest import HarvestParams
 from leagents_kedro.parameters.selection import SelectionParams
 from leagents_kedro.parameters.suite import SuiteParams
 from leagents_kedro.parameters.training import TrainingParams
 from leagents_kedro.records import Checkpoint
-from leagents_kedro.simulation.demonstrations import collect_demonstrations
-from leagents_kedro.simulation.metaworld.expert import demonstrate
+from leagents_kedro.simulation.collection import successful_episodes
+from leagents_kedro.simulation.demonstrations import demonstrate
 from leagents_kedro.simulation.pool import EnvironmentPool
+from leagents_kedro.simulation.simulator import Simulator
 
 BASE = Path(__file__).parents[1] / "conf" / "base"
-MODELS = {"suite": SuiteParams, "training": TrainingParams, "gating": GatingParams, "selection": SelectionParams}
+MODELS = {
+    "suite": SuiteParams,
+    "training": TrainingParams,
+    "evaluation": EvaluationParams,
+    "gating": GatingParams,
+    "harvest": HarvestParams,
+    "demonstrations": DemonstrationParams,
+    "selection": SelectionParams,
+}
+HERE = {"evaluation": {"workers": 1, "episode_timeout_s": None}}
 
 
 def catalog(mix: Path = Path("nowhere"), blessed: Checkpoint | None = None, **changes):
     """The project's own parameters, with those of ``stage={"key": value}`` in their place."""
     stages = {
         "constitution": ConstitutionDataset(str(BASE / "constitution.yml")),
-        "ledger": MemoryDataset([]),
+        "ledger": MemoryDataset(History(())),
         "blessed": MemoryDataset(blessed),
         "mix": LeRobotShards(str(mix), Version(None, "2026-01-01T00.00.00.000Z")),
     }
     for stage, model in MODELS.items():
         values = OmegaConf.to_container(OmegaConf.load(BASE / f"parameters_{stage}.yml"), resolve=True)[stage]
-        stages[f"params:{stage}"] = MemoryDataset(model.model_validate(values | changes.get(stage, {})))
+        stages[f"params:{stage}"] = MemoryDataset(
+            model.model_validate(values | HERE.get(stage, {}) | changes.get(stage, {}))
+        )
     return DataCatalog(stages)
 
 
@@ -50,13 +66,17 @@ def test_the_default_passes_and_so_does_a_project_without_a_suite():
     ("changes", "message"),
     [
         ({"suite": {"tasks": ["reech-v3"]}}, "Did you mean 'reach-v3'"),
-        ({"suite": {"environment": "metaworld-state"}}, "metaworld-state"),
         ({"gating": {"look_every": 7}}, "look_every should be a multiple"),
     ],
 )
 def test_the_fault_is_named(changes, message):
     with pytest.raises(ParameterError, match=message):
         PreflightHooks().before_cycle_opened(catalog(**changes))
+
+
+def test_a_mistyped_environment_is_named_with_those_that_are_allowed():
+    with pytest.raises(ConstitutionError, match="metaworld-state is not among metaworld_state, metaworld, pusht"):
+        PreflightHooks().before_cycle_opened(catalog(suite={"environment": "metaworld-state"}))
 
 
 def test_a_rung_that_is_not_trained_yet_is_checked_too():
@@ -68,19 +88,33 @@ def test_a_rung_that_is_not_trained_yet_is_checked_too():
 
 def test_a_suite_that_the_mix_does_not_cover_is_refused_before_it_is_pinned(tmp_path):
     with EnvironmentPool("metaworld_state", {"episode_length": 150}) as pool:
-        found = collect_demonstrations(
+        found = successful_episodes(
             {"reach-v3": 1},
-            lambda commands: [demonstrate(command, pool, 0.0) for command in commands],
+            lambda trials: [demonstrate(trial, pool, 0.0) for trial in trials],
             seed_names=(0,),
             max_attempts_factor=2,
         )
-        new = NewEpisodes(tuple(found), pool.features, pool.fps, "metaworld_state")
+    suite = Simulator("metaworld_state", {}, 1, None).describe(["reach-v3"])
+    new = NewEpisodes(tuple(found), suite.features, suite.fps, suite.environment)
     catalog(tmp_path)["mix"].save(new)
     PreflightHooks().before_cycle_opened(catalog(tmp_path, suite={"tasks": ["reach-v3"]}))
     with pytest.raises(CoverageError, match="Push the puck"):
         PreflightHooks().before_cycle_opened(catalog(tmp_path, suite={"tasks": ["reach-v3", "push-v3"]}))
     with pytest.raises(ParameterError, match="Push the puck to a goal"):
         PreflightHooks().before_cycle_opened(catalog(tmp_path, suite={"tasks": ["push-v3", "push-back-v3"]}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"harvest": {"attempts_per_task": 3000}}, "15000 episodes are more than 10000"),
+        ({"demonstrations": {"growth_per_task": 1000}}, "40000 episodes are more than 10000"),
+        ({"gating": {"max_pairs": 20000}}, "20000 episodes are more than 10000"),
+    ],
+)
+def test_all_that_the_cycle_may_run_is_within_the_constitution(changes, message):
+    with pytest.raises(ConstitutionError, match=message):
+        PreflightHooks().before_cycle_opened(catalog(**changes))
 
 
 def test_every_rung_is_within_the_constitution():
@@ -122,7 +156,7 @@ def test_a_mix_that_no_cycle_wrote_is_read_before_it_is_pinned(placed):
 
 def test_what_a_cycle_wrote_is_not_read_again(placed):
     written = catalog(placed, **REACH)
-    written["ledger"].save([OPENED])
+    written["ledger"].save(History.of([OPENED]))
     PreflightHooks().before_cycle_opened(written)
 
 

@@ -72,7 +72,7 @@ def rows():
 
 
 def replayed(rows, changes=None, outcomes=MEASURED):
-    return replay(History.of(rows), outcomes.get, lambda params: ["push"], changes)
+    return replay(History.of(rows), outcomes.get, changes)
 
 
 def test_recorded_outcomes_give_the_recorded_decisions(rows):

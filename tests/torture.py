@@ -164,8 +164,8 @@ class Project:
         """Return all that the loop left, by name, as far as it is to be the same after a kill.
 
         What may differ is run ids, numbered here in their order; in LeRobot's configuration of a training the folder
-        of the project; in the ledger times; the lock, which names its last holder; the event log, which has the
-        events of both attempts.
+        of the project; in the ledger times, and what the killed attempt cost; the lock, which names its holder; the
+        event log, which has the events of both attempts.
         """
         left = (path for root in self._roots for path in root.rglob("*"))
         names = sorted(str(path.relative_to(self.path)) for path in left)
@@ -183,8 +183,9 @@ class Project:
         for name in ("data/.ledger.jsonl.lock", "data/events.jsonl"):
             content.pop(name, None)
         content["data/ledger.jsonl"] = [
-            {key: value for key, value in json.loads(row).items() if key not in {"at", "seconds"}}
-            for row in content.get("data/ledger.jsonl", "").splitlines()
+            {key: value for key, value in row.items() if key not in {"at", "seconds", "device_seconds"}}
+            for row in map(json.loads, content.get("data/ledger.jsonl", "").splitlines())
+            if row["event"] not in {"charged", "resumed"}
         ]
         return content
 
@@ -195,7 +196,7 @@ class Reference:
 
     ended: Ended
     content: dict[str, Any]
-    jobs: Counter[str]
+    nodes: Counter[str]
 
     @classmethod
     def of(cls, project: Project, server: Server) -> Self:
@@ -203,7 +204,7 @@ class Reference:
         assert ended.code == 0, ended.output
         harvested = any(kind == "write" and "rollouts" in str(what) for kind, what in ended.events)
         assert harvested, "no rollout was worth keeping: choose another run_seed, so that there is a harvest to kill"
-        return cls(ended, project.content, _jobs(project))
+        return cls(ended, project.content, _nodes(project))
 
     @property
     def points(self) -> list[Point]:
@@ -226,7 +227,7 @@ class Reference:
         now = project.published
         for path in [path for path, place in published.items() if now.get(path, place) != place]:
             yield f"{path.relative_to(project.path)} was published, and written again"
-        if (repeated := _jobs(project) - self.jobs).total() > 1:
+        if (repeated := _nodes(project) - self.nodes).total() > 1:
             yield f"more than the unpublished step was repeated: {', '.join(repeated.elements())}"
         yield from self._order_differences(killed.frames, resumed.frames)
 
@@ -276,8 +277,8 @@ def sample(points: Sequence[Point], number: int) -> list[Point]:
     return [points[index * len(points) // number] for index in range(min(number, len(points)))]
 
 
-def _jobs(project: Project) -> Counter[str]:
-    return Counter(row["job"] for row in project.rows("events") if row["event"] == "started")
+def _nodes(project: Project) -> Counter[str]:
+    return Counter(row["node"] for row in project.rows("events") if row["event"] == "started")
 
 
 def _numbered(text: str, run_ids: Sequence[str]) -> str:

@@ -6,38 +6,34 @@ import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from copy import copy
-from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import click
 from kedro.config import MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import _split_params, env_option
 from kedro.framework.project import pipelines, settings
-from kedro.io import CatalogProtocol, DataCatalog, Version
+from kedro.io import CatalogProtocol
 from kedro.io import DatasetError as KedroDatasetError
 from kedro.pipeline import Pipeline
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from yaml import YAMLError
 
+from leagents_kedro.datasets.versions import version_of
 from leagents_kedro.errors import LeAgentsError, ParameterError
 from leagents_kedro.foundation.redaction import redacted_errors
-from leagents_kedro.history.history import Abandoned, Answer, History
 from leagents_kedro.history.replay import Replayed
 from leagents_kedro.history.replay import as_json as replayed_as_json
 from leagents_kedro.history.replay import render as replayed_as_table
 from leagents_kedro.history.replay import replay as recompute
 from leagents_kedro.history.status import as_json, render, summarise
-from leagents_kedro.loop.approval import awaiting_constitution, awaiting_cycle
-from leagents_kedro.loop.events import charge_killed
+from leagents_kedro.loop import people
+from leagents_kedro.loop.approval import awaiting_cycle
 from leagents_kedro.loop.request import check_slice
-from leagents_kedro.loop.retention import discard_abandoned, scratch
-from leagents_kedro.parameters.validation import validated
 from leagents_kedro.records import Outcomes
-from leagents_kedro.simulation.suites import resolve_suite
 
 _DISK_FAULTS = tuple(map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)))
 
@@ -121,7 +117,7 @@ def status(env: str | None, json_wanted: bool) -> None:
         {"rate": float, "low": float, "high": float, "episodes": int}
     """  # noqa: D301 - click takes a backspace for "do not wrap"
     catalog = _catalog(env)
-    history = History.of(catalog["ledger"].load())
+    history = catalog["ledger"].load()
     runs = summarise(history, awaiting_cycle(history, catalog))
     if json_wanted:
         click.echo(as_json(runs))
@@ -131,81 +127,44 @@ def status(env: str | None, json_wanted: bool) -> None:
         click.echo("The loop has not run yet: there is no cycle in the ledger.")
 
 
+def _by_and_note[**P, R](command: Callable[P, R]) -> Callable[P, R]:
+    """Give a command the options by which a person says who and why."""
+    by = click.option("--by", required=True, help="Who says so; the ledger keeps it.")
+    note = click.option("--note", help="Why; the ledger keeps it, and a decision that follows from it.")
+    return by(note(command))
+
+
 @loop.command()
 @env_option
 @click.argument("what", metavar="CYCLE|constitution")
-@click.option("--by", required=True, help="Who says so; the ledger keeps it.")
-@click.option("--note", help="Why; the ledger keeps it.")
+@_by_and_note
 @_tells_errors
 def approve(env: str | None, what: str, by: str, note: str | None) -> None:
     """Approve the promotion of a cycle that waits for it, or a changed constitution."""
-    _append_answer(env, "approved", what, by, note)
+    people.answer(_catalog(env), what, "approved", by, note)
+    click.echo(f"approved: {what}. `kedro run` goes on.")
 
 
 @loop.command()
 @env_option
 @click.argument("cycle", metavar="CYCLE")
-@click.option("--by", required=True, help="Who says so; the ledger keeps it.")
-@click.option("--note", help="Why; the ledger and the decision keep it.")
+@_by_and_note
 @_tells_errors
 def reject(env: str | None, cycle: str, by: str, note: str | None) -> None:
     """Reject the promotion of a cycle that waits for approval: its decision becomes iterate."""
-    if cycle == "constitution":
-        raise ParameterError("A constitution cannot be rejected: change the file back.")
-    _append_answer(env, "rejected", cycle, by, note)
+    people.answer(_catalog(env), cycle, "rejected", by, note)
+    click.echo(f"rejected: {cycle}. `kedro run` goes on.")
 
 
 @loop.command()
 @env_option
 @click.argument("cycle", metavar="CYCLE")
-@click.option("--by", required=True, help="Who says so; the ledger keeps it.")
-@click.option("--note", help="Why; the ledger keeps it.")
+@_by_and_note
 @_tells_errors
 def abandon(env: str | None, cycle: str, by: str, note: str | None) -> None:
     """Give the open cycle up: what it had published is deleted, and `kedro run` opens the next one."""
-    catalog = _catalog(env)
-    with catalog["ledger"].lock():
-        opened = History.of(catalog["ledger"].load()).open_cycle
-        if opened is None or str(opened.cycle) != cycle:
-            raise ParameterError(f"Cycle {cycle} is not open; {f'cycle {opened.cycle}' if opened else 'no cycle'} is.")
-        values = {"cycle": opened.cycle, "run_id": opened.run_id, "by": by, "note": note, "at": _now()}
-        abandoned = validated(Abandoned, "abandoned", values)
-        charge_killed(catalog, opened.run_id, scratch(opened.run_id, catalog))
-        catalog["ledger"].save(abandoned.model_dump(mode="json"))
-        discard_abandoned(History.of(catalog["ledger"].load()), catalog)
+    people.abandon(_catalog(env), cycle, by, note)
     click.echo(f"abandoned: cycle {cycle}. `kedro run` opens the next one.")
-
-
-def _append_answer(env: str | None, event: str, what: str, by: str, note: str | None) -> None:
-    """Append a person's answer to the ledger.
-
-    Raises:
-        ParameterError: Nothing waits for this answer.
-        LedgerError: The loop is running.
-    """
-    catalog = _catalog(env)
-    with catalog["ledger"].lock():
-        history = History.of(catalog["ledger"].load())
-        question = _question(what, history, catalog)
-        answer = validated(Answer, "answer", question | {"event": event, "by": by, "note": note, "at": _now()})
-        catalog["ledger"].save(answer.model_dump(mode="json", exclude={"cycle", "constitution"} - question.keys()))
-    click.echo(f"{event}: {what}. `kedro run` goes on.")
-
-
-def _question(what: str, history: History, catalog: CatalogProtocol) -> dict[str, Any]:
-    if what == "constitution":
-        if digest := awaiting_constitution(history, catalog):
-            return {"constitution": digest}
-        raise ParameterError("The constitution is that of the last cycle, or approved: there is nothing to approve.")
-    awaiting = awaiting_cycle(history, catalog)
-    if awaiting and str(awaiting.cycle) == what:
-        return {"cycle": awaiting.cycle}
-    waiting = f"cycle {awaiting.cycle} is" if awaiting else "no cycle is"
-    raise ParameterError(f"Cycle {what} is not awaiting approval; {waiting}.")
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _catalog(env: str | None) -> CatalogProtocol:
@@ -286,13 +245,10 @@ def doctor(env: str | None, paths: tuple[Path, ...], json_wanted: bool) -> None:
 
 def _replayed(catalog: CatalogProtocol, changes: dict[str, Any]) -> list[Replayed]:
     def outcomes_of(run_id: str) -> Outcomes | None:
-        dataset = cast(DataCatalog, catalog).get("outcomes", version=Version(run_id, None))
+        dataset = version_of(catalog, "outcomes", run_id)
         return dataset.load() if dataset and dataset.exists() else None
 
-    def tasks_of(params: dict[str, Any]) -> list[str]:
-        return [task.name for task in resolve_suite(params["suite"]["environment"], params["suite"]["tasks"])]
-
-    return recompute(History.of(catalog["ledger"].load()), outcomes_of, tasks_of, changes)
+    return recompute(catalog["ledger"].load(), outcomes_of, changes)
 
 
 def _show(decisions: list[Replayed], json_wanted: bool) -> None:

@@ -4,9 +4,9 @@ Counts are integers and units are in names, so that a record means the same wher
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Verdict = Literal["promote", "iterate", "escalate", "rollback", "stop"]
 Initial = Literal["scratch", "head", "blessed"]
@@ -19,6 +19,10 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _with_tuple_shape(feature: dict[str, Any]) -> dict[str, Any]:
+    return feature | {"shape": tuple(feature["shape"])}
+
+
 class Task(Record):
     """One task of a suite: the simulator's name for it, and the sentence a policy is told."""
 
@@ -26,14 +30,45 @@ class Task(Record):
     sentence: str
 
 
+class Suite(Record):
+    """Tasks of one LeRobot environment type, and what episodes of them hold.
+
+    ``options`` are fields of the environment's LeRobot configuration, ``features`` LeRobotDataset's descriptions of
+    what a policy sees, does, and gets there; ``fps`` is frames, and environment steps, a second.
+    """
+
+    environment: str
+    options: dict[str, Any]
+    tasks: Annotated[tuple[Task, ...], Field(min_length=1)]
+    features: dict[str, Annotated[dict[str, Any], AfterValidator(_with_tuple_shape)]]
+    fps: Annotated[int, Field(ge=1)]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The simulator's names of the tasks."""
+        return tuple(task.name for task in self.tasks)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What a policy is told in each task."""
+        return tuple(task.sentence for task in self.tasks)
+
+
 class Plan(Record):
-    """What a cycle is going to do, and why."""
+    """What a cycle is going to do, at most, and why.
+
+    ``evaluation_episodes`` are those of each checkpoint, ``harvest_attempts`` the rollouts after a promotion,
+    ``demonstration_attempts`` those of experts.
+    """
 
     cycle: Annotated[int, Field(ge=1)]
     run: Annotated[int, Field(ge=1)]
     rung: Count
     initial: Initial
     training_steps: Annotated[int, Field(ge=1)]
+    evaluation_episodes: Count = 0
+    harvest_attempts: Count = 0
+    demonstration_attempts: Count = 0
     reason: str
 
 
@@ -78,7 +113,8 @@ class Outcomes(Record):
 
     ``protocol`` is a digest of all that outcomes depend on beside checkpoints and seeds; only those under the
     same one may be compared. ``blessed`` may be longer than ``candidate``: it keeps every episode that was measured for
-    that checkpoint since its promotion, so that a later challenger need not measure it again.
+    that checkpoint since its promotion, so that a later challenger need not measure it again. ``measured`` counts
+    the episodes of both that this evaluation ran.
     """
 
     environment: str
@@ -87,6 +123,7 @@ class Outcomes(Record):
     blessed_digest: str | None
     candidate: tuple[Outcome, ...]
     blessed: tuple[Outcome, ...]
+    measured: Count = 0
 
 
 class Pair(Record):

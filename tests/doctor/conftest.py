@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leagents_kedro.doctor.needs import Needs
 from leagents_kedro.episodes.shards import Episode
 from leagents_kedro.episodes.writing import write_episodes
+from leagents_kedro.records import Suite, Task
 
 FEATURES = {
     "observation.state": {"dtype": "float32", "shape": (3,), "names": ["x", "y", "z"]},
@@ -34,8 +34,9 @@ def write(root: Path, features: dict = FEATURES, frames: int = 30) -> Path:
 
 
 @pytest.fixture
-def needs() -> Needs:
-    return Needs(FEATURES, FPS, SENTENCES)
+def needs() -> Suite:
+    tasks = tuple(Task(name=f"task {number}", sentence=sentence) for number, sentence in enumerate(SENTENCES))
+    return Suite(environment="sim", options={}, tasks=tasks, features=FEATURES, fps=FPS)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import pytest
 
 from leagents_kedro.doctor.checkpoints import examine_checkpoint
 from leagents_kedro.doctor.loop import examine_folder
-from leagents_kedro.doctor.needs import Needs
 from leagents_kedro.policies.checkpoints import checkpoint_digest
 
 STATE = "policy_preprocessor_step_3_normalizer_processor.safetensors"
@@ -16,7 +15,7 @@ STATE = "policy_preprocessor_step_3_normalizer_processor.safetensors"
 @pytest.fixture
 def needs(needs):
     extra = {"observation.environment_state": {"dtype": "float32", "shape": (5,), "names": None}}
-    return Needs(needs.features | extra, needs.fps, needs.sentences)
+    return needs.model_copy(update={"features": needs.features | extra})
 
 
 @pytest.fixture

@@ -8,11 +8,12 @@ import pytest
 from kedro.io import DataCatalog, MemoryDataset, Version
 
 from leagents_kedro.datasets.checkpoint import CheckpointDataset
-from leagents_kedro.datasets.ledger import LedgerDataset
+from leagents_kedro.datasets.history import HistoryDataset
 from leagents_kedro.datasets.lerobot_shards import LeRobotShards
 from leagents_kedro.datasets.record import RecordDataset
 from leagents_kedro.doctor.loop import examine_loop
 from leagents_kedro.episodes.shards import Shards
+from leagents_kedro.history.history import Closed, Opened
 from leagents_kedro.policies.checkpoints import checkpoint_digest
 from leagents_kedro.records import Checkpoint, CycleRecord, Decision, Evidence, Plan, Score
 
@@ -25,7 +26,7 @@ def catalog(folder: Path, version: str | None = None) -> DataCatalog:
     place = Version(None, version)
     return DataCatalog(
         {
-            "ledger": LedgerDataset(str(folder / "ledger.jsonl")),
+            "ledger": HistoryDataset(str(folder / "ledger.jsonl")),
             "mix": LeRobotShards(str(folder / "mix"), place),
             "candidate": CheckpointDataset(str(folder / "candidate"), place),
             "next_blessed": CheckpointDataset(str(folder / "blessed"), place),
@@ -45,7 +46,7 @@ def folder(tmp_path, sound, trained) -> Path:
         common = {"cycle": number, "run_id": run_id, "at": "2026-01-01T00:00:00+00:00"}
         before = RUN_IDS[number - 2] if number > 1 else "none"
         pins = dict.fromkeys(("candidate", "next_blessed", "decision"), run_id) | {"blessed": before, "mix": RUN_IDS[0]}
-        ledger.save({"event": "opened", "pins": pins, "params": {}, "code": None} | common)
+        ledger.save(Opened(pins=pins, params={}, code=None, **common))
         if number == 3:
             break
         decision = Decision(verdict="promote", reason="because", evidence=EVIDENCE)
@@ -58,7 +59,7 @@ def folder(tmp_path, sound, trained) -> Path:
         plan = Plan(cycle=number, run=1, rung=0, initial="scratch", training_steps=1, reason="test")
         counts = dict.fromkeys(("mix_episodes", "selected_episodes", "evaluated_episodes", "new_episodes"), 6)
         record = CycleRecord(plan=plan, decision=decision, candidate_digest=digest, blessed_digest=None, **counts)
-        ledger.save({"event": "closed", "seconds": 1.0, "record": record.model_dump(mode="json")} | common)
+        ledger.save(Closed(seconds=1.0, record=record, **common))
     return tmp_path
 
 

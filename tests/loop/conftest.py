@@ -72,13 +72,21 @@ class Project:
         (self.path / "conf/local/parameters.yml").write_text(parameters)
 
     @property
-    def rows(self) -> list[dict[str, Any]]:
+    def ledger(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in (self.path / "data/ledger.jsonl").read_text().splitlines()]
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The ledger without what attempts cost that did not close their cycle."""
+        return [row for row in self.ledger if row["event"] not in {"charged", "resumed"}]
 
     @property
     def story(self) -> str:
         """The ledger without times, and with versions numbered as they first appear."""
-        rows = [{key: value for key, value in row.items() if key not in {"at", "seconds"}} for row in self.rows]
+        rows = [
+            {key: value for key, value in row.items() if key not in {"at", "seconds", "device_seconds"}}
+            for row in self.rows
+        ]
         text = "\n".join(map(json.dumps, rows))
         for number, version in enumerate(sorted(set(re.findall(r"\d{4}-\d\d-\d\dT[\d.]+Z", text)))):
             text = text.replace(version, f"version {number}")

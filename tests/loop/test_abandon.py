@@ -99,12 +99,12 @@ def test_killed_while_it_is_abandoned_no_later_cycle_sees_it(stuck, kill_at):
 
 
 def test_what_a_killed_attempt_cost_is_charged(project):
-    project.kedro("run", "--env=watched", KILL_IN_TRAIN="0.3")
-    project.kedro("loop", "abandon", "1", "--env=watched", *BY)
-    events = [json.loads(line) for line in (project.path / "data/events.jsonl").read_text().splitlines()]
-    [killed] = [row for row in events if row["event"] == "killed"]
-    assert (killed["job"], killed["device"], killed["run_id"]) == ("train", True, project.rows[0]["run_id"])
-    assert 0.2 < killed["seconds"] < 60
-    ended = project.kedro("run", "--env=watched", "--params=loop.max_gpu_hours=0.00001")
+    project.kedro("run", KILL_IN_TRAIN="0.3")
+    project.kedro("loop", "abandon", "1", *BY)
+    opened, charged, abandoned = project.ledger
+    assert [row["event"] for row in project.ledger] == ["opened", "charged", "abandoned"]
+    assert charged["run_id"] == opened["run_id"] == abandoned["run_id"]
+    assert 0.2 < charged["device_seconds"] < 60
+    ended = project.kedro("run", "--params=loop.max_gpu_hours=0.00001")
     assert "used the device" in ended.output
     assert len(project.rows) == 2

@@ -15,17 +15,53 @@ def test_hours_are_counted_from_the_ledger(project):
     assert len(project.rows) == 2
 
 
-@pytest.mark.parametrize("event", ["finished", "killed"])
-def test_device_time_is_that_of_the_event_log_killed_attempts_included(project, event):
-    project.kedro("run", "--env=watched", "--params=loop.max_cycles=1")
-    events = project.path / "data/events.jsonl"
-    train = r'("event": )"finished"(, "job": "train", "device": true, "seconds": )[0-9.]+'
-    changed, count = re.subn(train, rf'\g<1>"{event}"\g<2>7200', events.read_text())
-    assert count == 1
-    events.write_text(changed)
-    ended = project.kedro("run", "--env=watched", "--params=loop.max_gpu_hours=2")
+def charged(project, event):
+    """The device seconds that rows of this event tell of."""
+    return [row["device_seconds"] for row in project.ledger if row["event"] == event]
+
+
+def test_device_time_is_counted_from_the_ledger(project):
+    project.kedro("run", "--params=loop.max_cycles=1")
+    ledger = project.path / "data/ledger.jsonl"
+    ledger.write_text(re.sub(r'"device_seconds": [0-9.]+', '"device_seconds": 7200', ledger.read_text()))
+    ended = project.kedro("run", "--params=loop.max_gpu_hours=2")
     assert "No further cycle: run 1 used the device for 2.00 h (loop.max_gpu_hours=2.0)" in ended.output
     assert len(project.rows) == 2
+
+
+def test_device_time_is_counted_where_no_event_can_be_logged(project):
+    (project.path / "data/events.jsonl").mkdir(parents=True)
+    project.kedro("run", "--env=watched", "--params=loop.max_cycles=1", PAUSE_IN_TRAIN="0.3")
+    (seconds,) = charged(project, "closed")
+    assert 0.3 <= seconds < 60
+    assert "used the device" in project.kedro("run", "--params=loop.max_gpu_hours=0.00001").output
+
+
+def test_a_killed_attempt_is_charged_until_it_last_wrote(project):
+    project.kedro("run", KILL_IN_TRAIN="0.3")
+    assert project.kedro("run", "--params=loop.max_cycles=1").code == 0
+    assert [row["event"] for row in project.ledger] == ["opened", "resumed", "closed"]
+    (seconds,) = charged(project, "resumed")
+    assert 0.2 < seconds < 60
+
+
+def test_an_attempt_that_fails_is_charged_with_what_it_used(project):
+    project.kedro("run", PAUSE_IN_TRAIN="0.3", FAIL_IN_DECIDE="1")
+    assert [row["event"] for row in project.ledger] == ["opened", "charged"]
+    assert project.kedro("run", "--params=loop.max_cycles=1").code == 0
+    assert [row["event"] for row in project.ledger] == ["opened", "charged", "resumed", "closed"]
+    (failed,), (resumed,), (closed,) = (charged(project, event) for event in ("charged", "resumed", "closed"))
+    assert 0.3 <= failed < 60
+    assert (resumed, closed) == (0, 0), "what was charged is not charged again, and nothing was trained anew"
+
+
+def test_an_attempt_that_waits_for_a_person_is_charged(project):
+    project.configure("gating: {verdicts: [promote], approval: human}")
+    project.kedro("run", PAUSE_IN_TRAIN="0.3")
+    assert [row["event"] for row in project.ledger] == ["opened", "charged"]
+    assert charged(project, "charged")[0] >= 0.3
+    project.kedro("run")
+    assert len(project.ledger) == 2, "waiting costs nothing"
 
 
 def test_episodes_are_counted_over_the_cycles_of_a_run(project):

@@ -3,24 +3,23 @@ import json
 import pytest
 
 from leagents_kedro.foundation.redaction import redacted
-from leagents_kedro.loop.events import device_seconds, unfinished
 
 
 def events(project):
     return [json.loads(line) for line in (project.path / "data/events.jsonl").read_text().splitlines()]
 
 
-def of_job(project, job):
-    return [row["event"] for row in events(project) if row.get("job") == job]
+def of_node(project, node):
+    return [row["event"] for row in events(project) if row.get("node") == node]
 
 
-def test_jobs_and_decisions_are_logged_with_durations(project):
+def test_nodes_and_decisions_are_logged_with_durations(project):
     ended = project.kedro("run", "--env=watched")
     assert ended.code == 0, ended.output
     rows = events(project)
-    assert of_job(project, "train") == ["started", "finished"] * 2
+    assert of_node(project, "train") == ["started", "finished"] * 2
     assert [row["verdict"] for row in rows if row["event"] == "decision"] == ["iterate", "iterate"]
-    assert {row["job"] for row in rows if row.get("device")} == {"train"}
+    assert {row["node"] for row in rows if row.get("device")} == {"train"}
     assert all(row["seconds"] >= 0 for row in rows if row["event"] == "finished")
     assert {row["run_id"] for row in rows if row.get("device")} == {row["run_id"] for row in project.rows}
 
@@ -39,18 +38,8 @@ def test_a_failure_is_logged_without_secrets(project):
     ended = project.kedro("run", "--env=watched", **secrets)
     assert "hf_abcdefghijkl" not in ended.output
     [failed] = [row for row in events(project) if row["event"] == "failed"]
-    assert failed["job"] == "decide"
+    assert failed["node"] == "decide"
     assert failed["error"] == "decide was told to fail: [redacted]"
-
-
-def test_a_killed_job_is_charged_until_it_last_wrote(project):
-    project.kedro("run", "--env=watched", KILL_IN_TRAIN="0.3")
-    assert of_job(project, "train") == ["started"]
-    assert project.kedro("run", "--env=watched", "--params=loop.max_cycles=1").code == 0
-    assert of_job(project, "train") == ["started", "killed", "started", "finished"]
-    killed = next(row for row in events(project) if row["event"] == "killed")
-    assert killed["device"]
-    assert 0.2 < killed["seconds"] < 60
 
 
 def test_the_loop_does_not_depend_on_its_log(project):
@@ -82,27 +71,3 @@ def test_values_of_secret_variables_are_redacted_and_other_text_stays(monkeypatc
     assert redacted("0123456789, abcdefghij at https://example.org:80/a@b") == (
         "[redacted], [redacted] at https://example.org:80/a@b"
     )
-
-
-def test_device_time_counts_every_attempt_of_the_wanted_runs():
-    rows = [
-        {"run_id": run_id, "event": event, "device": device, "seconds": 1.0}
-        for run_id in ("a", "b", "c")
-        for event in ("finished", "failed", "killed")
-        for device in (True, False)
-    ]
-    assert device_seconds([*rows, {"run_id": "a", "event": "decision"}], ["a", "b"]) == 6.0
-
-
-def test_only_jobs_without_an_end_are_unfinished():
-    def row(event, job, run_id="a"):
-        return {"event": event, "job": job, "run_id": run_id, "at": "2026-01-01T00:00:00+00:00"}
-
-    rows = [
-        row("started", "x"),
-        row("finished", "x"),
-        row("started", "y"),
-        row("allowed", "y"),
-        row("started", "z", "b"),
-    ]
-    assert list(unfinished(rows, "a")) == ["y"]

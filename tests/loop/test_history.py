@@ -114,3 +114,44 @@ def test_rows_out_of_order_or_malformed_are_named(rows, message):
     with pytest.raises(LedgerError) as error:
         History.of(rows)
     assert message in str(error.value)
+
+
+def attempt(event, cycle, device_seconds, at="2026-01-01T00:00:00+00:00"):
+    return {"event": event, "cycle": cycle, "run_id": f"id-{cycle}", "device_seconds": device_seconds, "at": at}
+
+
+def test_the_device_time_of_a_run_is_that_of_all_its_attempts():
+    rows = [
+        opened(1),
+        attempt("charged", 1, 2.0),
+        attempt("resumed", 1, 0.0),
+        attempt("resumed", 1, 3.0, at="2026-01-02T00:00:00+00:00"),
+        closed(1) | {"device_seconds": 5.0},
+        opened(2),
+        attempt("charged", 2, 7.0),
+        abandoned(2),
+        opened(3),
+    ]
+    history = History.of(rows)
+    assert history.current_run.device_seconds == 17.0
+    first, second, third = history.current_run.cycles
+    assert first.began_at == "2026-01-02T00:00:00+00:00"
+    assert (second.is_charged, third.is_charged) == (True, False)
+    assert history.unfinished == third
+
+
+@pytest.mark.parametrize("event", ["charged", "resumed"])
+def test_only_the_open_cycle_is_charged(event):
+    with pytest.raises(LedgerError, match=f"Row 3 of the ledger says '{event}' of cycle 1"):
+        History.of([*cycles("iterate"), attempt(event, 1, 1.0)])
+    with pytest.raises(LedgerError, match=f"Row 2 of the ledger says '{event}' of cycle 2"):
+        History.of([opened(1), attempt(event, 2, 1.0)])
+
+
+def test_a_ledger_without_device_times_is_read():
+    assert History.of(cycles("iterate")).current_run.device_seconds == 0.0
+
+
+def test_runs_end_with_a_decision_to_stop_or_to_escalate_whatever_is_abandoned_then():
+    rows = [*cycles("iterate", "escalate"), opened(3), abandoned(3), opened(4)]
+    assert [[cycle.opened.cycle for cycle in run.cycles] for run in History.of(rows).runs] == [[1, 2], [3, 4]]

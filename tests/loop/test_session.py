@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from leagents_kedro.history.history import History
+
 
 def test_a_fresh_project_seeds_once_and_repeats_until_the_budget_is_spent(project):
     ended = project.kedro("run", "--pipelines=cycle", "--params=loop.max_cycles=3")
@@ -248,7 +250,7 @@ def test_ipython_extension_loads_the_session(project):
         shell = start_ipython()
         load_ipython_extension(shell)
         assert type(shell.user_ns["session"]).__name__ == "CycleSession"
-        assert shell.user_ns["catalog"]["ledger"].load() == []
+        assert shell.user_ns["catalog"]["ledger"].load() == History(())
 
     ended = project.fork(notebook)
     assert ended.code == 0, ended.output

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from leagents_kedro.history.history import History
 from leagents_kedro.parameters.demonstrations import DemonstrationParams
 from leagents_kedro.parameters.evaluation import EvaluationParams
 from leagents_kedro.parameters.gating import GatingParams
@@ -10,6 +11,7 @@ from leagents_kedro.parameters.selection import SelectionParams
 from leagents_kedro.parameters.suite import SuiteParams
 from leagents_kedro.parameters.training import TrainingParams
 from leagents_kedro.records import Checkpoint, CycleRecord, Decision, Evidence, Plan, Score
+from leagents_kedro.simulation.suites import resolve_suite
 
 BASE = Path(__file__).parents[2] / "conf" / "base"
 
@@ -21,10 +23,15 @@ def base_parameters(key: str) -> dict:
 
 
 @pytest.fixture
-def suite():
+def suite_params():
     return SuiteParams(
         environment="metaworld_state", tasks=("reach-v3", "drawer-close-v3"), options={"episode_length": 150}
     )
+
+
+@pytest.fixture
+def suite(suite_params, evaluation, constitution):
+    return resolve_suite(suite_params, evaluation, constitution)
 
 
 @pytest.fixture
@@ -61,13 +68,6 @@ def harvest():
 
 
 @pytest.fixture
-def constitution():
-    from leagents_kedro.datasets.constitution import ConstitutionDataset
-
-    return ConstitutionDataset(str(BASE / "constitution.yml")).load()
-
-
-@pytest.fixture
 def checkpoint():
     def of(digest: str = "d" * 64, rung: int = 0) -> Checkpoint:
         return Checkpoint(path=Path("nowhere"), policy_type="act", rung=rung, step=20, digest=digest)
@@ -92,9 +92,9 @@ def decision():
 
 @pytest.fixture
 def ledger(decision):
-    """Rows of a ledger with one closed cycle for each verdict."""
+    """A history with one closed cycle for each verdict."""
 
-    def of(*verdicts: str, rung: int = 0) -> list[dict]:
+    def of(*verdicts: str, rung: int = 0) -> History:
         rows, run = [], 1
         for cycle, verdict in enumerate(verdicts, start=1):
             run_id = f"2026-01-01T00.00.{cycle:02d}.000Z"
@@ -113,6 +113,6 @@ def ledger(decision):
             common = {"cycle": cycle, "run_id": run_id, "at": "2026-01-01T00:00:00+00:00"}
             rows += [opened | common, closed | common]
             run += verdict in {"stop", "escalate"}
-        return rows
+        return History.of(rows)
 
     return of

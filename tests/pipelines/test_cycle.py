@@ -1,10 +1,15 @@
 """One real cycle: real experts, real training, real physics, real files; and the shape of the pipeline."""
 
+import pkgutil
+from importlib import import_module
+
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
-from leagents_kedro.pipelines import cycle, evaluation, gating, harvest, seed, selection, training
+from leagents_kedro import pipelines
+from leagents_kedro.history.history import History
+from leagents_kedro.pipelines import cycle, seed
 
 
 def test_every_node_has_one_output_so_that_a_kill_between_two_saves_cannot_happen():
@@ -13,8 +18,10 @@ def test_every_node_has_one_output_so_that_a_kill_between_two_saves_cannot_happe
 
 def test_the_cycle_is_the_sum_of_its_stages():
     names = {node.name for node in cycle.create_pipeline().nodes}
-    for stage in (selection, training, evaluation, gating, harvest):
-        assert {node.name for node in stage.create_pipeline().nodes} <= names
+    stages = {module.name for module in pkgutil.iter_modules(pipelines.__path__)} - {"cycle", "seed"}
+    for stage in stages:
+        created = import_module(f"{pipelines.__name__}.{stage}").create_pipeline()
+        assert {node.name for node in created.nodes} <= names
 
 
 def test_what_a_cycle_inherits_and_leaves_are_names_of_the_same_place():
@@ -24,7 +31,7 @@ def test_what_a_cycle_inherits_and_leaves_are_names_of_the_same_place():
 
 
 @pytest.fixture
-def catalog(tmp_path, suite, demonstrations, selection, training, evaluation, gating, harvest, constitution):
+def catalog(tmp_path, suite_params, demonstrations, selection, training, evaluation, gating, harvest, constitution):
     from kedro.io import Version
 
     from leagents_kedro.datasets.checkpoint import CheckpointDataset
@@ -36,7 +43,7 @@ def catalog(tmp_path, suite, demonstrations, selection, training, evaluation, ga
     (tmp_path / "training").mkdir()
     (tmp_path / "evaluation").mkdir()
     memory = {
-        "params:suite": suite,
+        "params:suite": suite_params,
         "params:demonstrations": fewer,
         "params:selection": selection,
         "params:training": training,
@@ -45,7 +52,7 @@ def catalog(tmp_path, suite, demonstrations, selection, training, evaluation, ga
         "params:harvest": harvest,
         "params:loop.run_seed": 0,
         "constitution": constitution,
-        "ledger": [],
+        "ledger": History(()),
         "blessed": None,
         "head": None,
         "previous_outcomes": None,

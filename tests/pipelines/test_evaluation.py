@@ -1,8 +1,5 @@
-from pathlib import Path
-
 import pytest
 
-from leagents_kedro.datasets.constitution import ConstitutionDataset
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.episodes.writing import write_episodes
 from leagents_kedro.parameters.training import Rung, TrainingSettings
@@ -14,15 +11,13 @@ from leagents_kedro.pipelines.evaluation.nodes import (
 )
 from leagents_kedro.policies.checkpoints import checkpoint_digest
 from leagents_kedro.policies.training import train
-from leagents_kedro.records import Checkpoint, Outcome, Outcomes, Task
-from leagents_kedro.simulation.demonstrations import collect_demonstrations
-from leagents_kedro.simulation.metaworld.expert import demonstrate
+from leagents_kedro.records import Checkpoint, Outcome, Outcomes, Plan
+from leagents_kedro.simulation.collection import successful_episodes
+from leagents_kedro.simulation.demonstrations import demonstrate
 from leagents_kedro.simulation.pool import EnvironmentPool
 from leagents_kedro.simulation.simulator import Simulator
 
-BASE = Path(__file__).parents[2] / "conf" / "base"
-
-TASKS = [Task(name="reach-v3", sentence="Reach"), Task(name="push-v3", sentence="Push")]
+PLAN = Plan(cycle=2, run=1, rung=0, initial="head", training_steps=20, evaluation_episodes=8, reason="test")
 
 
 def measured(protocol: str, blessed_digest: str) -> Outcomes:
@@ -55,14 +50,14 @@ def test_blessed_outcomes_are_used_again_only_for_the_same_checkpoint_under_the_
     assert protocol_digest(suite, faster, 0) == protocol
 
 
-def test_pairs_are_round_robin_and_fresh_for_each_blessed_checkpoint(checkpoint):
-    trials = paired_trials(TASKS, 6, 0, checkpoint("a" * 64))
-    assert [trial.task for trial in trials] == ["reach-v3", "push-v3"] * 3
-    assert paired_trials(TASKS, 4, 0, checkpoint("a" * 64)) == trials[:4], "looks extend one list"
+def test_pairs_are_round_robin_and_fresh_for_each_blessed_checkpoint(checkpoint, suite):
+    trials = paired_trials(suite.names, 6, 0, checkpoint("a" * 64))
+    assert [trial.task for trial in trials] == ["reach-v3", "drawer-close-v3"] * 3
+    assert paired_trials(suite.names, 4, 0, checkpoint("a" * 64)) == trials[:4], "looks extend one list"
     assert not {trial.seed for trial in trials} & {
-        trial.seed for trial in paired_trials(TASKS, 6, 0, checkpoint("b" * 64))
+        trial.seed for trial in paired_trials(suite.names, 6, 0, checkpoint("b" * 64))
     }
-    assert not {trial.seed for trial in trials} & {trial.seed for trial in paired_trials(TASKS, 6, 0, None)}
+    assert not {trial.seed for trial in trials} & {trial.seed for trial in paired_trials(suite.names, 6, 0, None)}
 
 
 @pytest.fixture(scope="module")
@@ -70,14 +65,15 @@ def checkpoints(tmp_path_factory):
     """Two real checkpoints of a small ACT, trained on one expert episode a task; the second for longer."""
     names = ("reach-v3", "drawer-close-v3")
     with EnvironmentPool("metaworld_state", {"episode_length": 150}) as pool:
-        episodes = collect_demonstrations(
+        episodes = successful_episodes(
             dict.fromkeys(names, 1),
             lambda trials: [demonstrate(trial, pool, 0.0) for trial in trials],
             seed_names=(0,),
             max_attempts_factor=2,
         )
-        root = tmp_path_factory.mktemp("mix") / "v3"
-        write_episodes(root, episodes, pool.features, pool.fps, "metaworld_state")
+    root = tmp_path_factory.mktemp("mix") / "v3"
+    suite = Simulator("metaworld_state", {}, 1, None).describe(names)
+    write_episodes(root, episodes, suite.features, suite.fps, suite.environment)
     small = {"chunk_size": 10, "n_action_steps": 10, "dim_model": 32, "n_heads": 2, "dim_feedforward": 64}
     settings = TrainingSettings(
         batch_size=16,
@@ -99,15 +95,31 @@ def checkpoints(tmp_path_factory):
     return trained
 
 
-def test_a_kill_between_any_two_looks_changes_nothing(checkpoints, suite, evaluation, gating, monkeypatch, tmp_path):
+def test_only_what_was_measured_here_is_counted(checkpoints, suite, evaluation, gating, constitution, tmp_path):
+    blessed, candidate = checkpoints
+    short = suite.model_copy(update={"options": {"episode_length": 20}})
+    rules = gating.model_copy(update={"max_pairs": 2, "look_every": 2})
+    plan = PLAN.model_copy(update={"evaluation_episodes": 2})
+
+    def evaluated(previous, settings):
+        return evaluate_candidate(candidate, blessed, previous, plan, tmp_path, short, settings, rules, 0, constitution)
+
+    first = evaluated(None, evaluation)
+    assert first.measured == 4
+    assert evaluated(first, evaluation).measured == 2, "the blessed checkpoint's outcomes are used again"
+    assert evaluated(first, evaluation.model_copy(update={"torch_threads": 2})).measured == 4, "another protocol"
+
+
+def test_a_kill_between_any_two_looks_changes_nothing(
+    checkpoints, suite, evaluation, gating, constitution, monkeypatch, tmp_path
+):
     blessed, candidate = checkpoints
     short = suite.model_copy(update={"options": {"episode_length": 60}})
     rules = gating.model_copy(update={"max_pairs": 8, "look_every": 2, "futility_power": 0.0})
-    constitution = ConstitutionDataset(str(BASE / "constitution.yml")).load()
 
     def evaluated(workspace):
         workspace.mkdir(exist_ok=True)
-        return evaluate_candidate(candidate, blessed, None, workspace, short, evaluation, rules, 0, constitution)
+        return evaluate_candidate(candidate, blessed, None, PLAN, workspace, short, evaluation, rules, 0, constitution)
 
     calls = []
     real = Simulator.roll_out
@@ -135,17 +147,20 @@ def test_a_kill_between_any_two_looks_changes_nothing(checkpoints, suite, evalua
         assert len(calls) == blocks - survived, "no finished look is measured again"
 
 
-def test_workers_change_neither_outcomes_nor_what_is_kept(checkpoints, suite, evaluation, gating, tmp_path):
+def test_workers_change_neither_outcomes_nor_what_is_kept(
+    checkpoints, suite, evaluation, gating, constitution, tmp_path
+):
     blessed, candidate = checkpoints
     short = suite.model_copy(update={"options": {"episode_length": 60}})
     rules = gating.model_copy(update={"max_pairs": 8, "look_every": 4, "futility_power": 0.0})
-    constitution = ConstitutionDataset(str(BASE / "constitution.yml")).load()
 
     def evaluated(**changes):
         workspace = tmp_path / str(changes)
         workspace.mkdir()
         settings = evaluation.model_copy(update=changes)
-        outcomes = evaluate_candidate(candidate, blessed, None, workspace, short, settings, rules, 0, constitution)
+        outcomes = evaluate_candidate(
+            candidate, blessed, None, PLAN, workspace, short, settings, rules, 0, constitution
+        )
         return outcomes, {path.name: path.read_bytes() for path in workspace.iterdir()}
 
     assert evaluated(workers=2, slots=3, episode_timeout_s=100.0) == evaluated()

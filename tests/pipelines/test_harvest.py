@@ -43,7 +43,7 @@ def test_only_a_promotion_is_published_and_harvested(
     candidate, blessed = checkpoint("c" * 64), checkpoint("b" * 64)
     assert publish_blessed(decision(verdict), candidate, blessed) is blessed
     assert publish_blessed(decision("promote"), candidate, blessed) is candidate
-    assert harvest_rollouts(decision(verdict), blessed, None, suite, harvest, evaluation, 0, constitution) is None
+    assert harvest_rollouts(decision(verdict), blessed, PLAN, None, suite, harvest, evaluation, 0, constitution) is None
 
 
 def test_failing_tasks_get_more_demonstrations_up_to_the_cap(decision, suite, demonstrations, evaluation, constitution):

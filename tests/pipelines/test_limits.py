@@ -9,7 +9,16 @@ from leagents_kedro.pipelines.seed.nodes import seed_mix
 from leagents_kedro.pipelines.training.nodes import train_candidate
 from leagents_kedro.records import Outcomes, Plan, Selection
 
-PLAN = Plan(cycle=1, run=1, rung=0, initial="scratch", training_steps=20, reason="test")
+PLAN = Plan(
+    cycle=1,
+    run=1,
+    rung=0,
+    initial="scratch",
+    training_steps=20,
+    evaluation_episodes=100,
+    harvest_attempts=8,
+    reason="test",
+)
 
 
 @pytest.fixture
@@ -24,12 +33,12 @@ def test_training(training, strict, tmp_path):
 
 def test_evaluation(checkpoint, suite, evaluation, gating, strict, tmp_path):
     with pytest.raises(ConstitutionError, match="100 episodes are more than 1"):
-        evaluate_candidate(checkpoint(), None, None, tmp_path, suite, evaluation, gating, 0, strict)
+        evaluate_candidate(checkpoint(), None, None, PLAN, tmp_path, suite, evaluation, gating, 0, strict)
 
 
 def test_harvest(decision, checkpoint, suite, harvest, evaluation, strict):
     with pytest.raises(ConstitutionError, match="8 episodes are more than 1"):
-        harvest_rollouts(decision("promote"), checkpoint(), None, suite, harvest, evaluation, 0, strict)
+        harvest_rollouts(decision("promote"), checkpoint(), PLAN, None, suite, harvest, evaluation, 0, strict)
 
 
 def test_collection(decision, suite, demonstrations, evaluation, strict):

@@ -7,9 +7,25 @@ from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.episodes.writing import write_episodes
 from leagents_kedro.errors import ConstitutionError, CoverageError, EpisodesError, ParameterError
 from leagents_kedro.pipelines.selection.nodes import propose_plan, review_plan, select_episodes
+from leagents_kedro.records import Suite
 from leagents_kedro.simulation.collection import collect_episodes
+from leagents_kedro.simulation.simulator import Simulator
 
 BASE = Path(__file__).parents[2] / "conf" / "base"
+
+
+def described(environment: str, *tasks: str, **options: object) -> Suite:
+    return Simulator(environment, options, 1, None).describe(tasks)
+
+
+@pytest.fixture
+def proposed(suite, training, gating, harvest, demonstrations):
+    """Propose a plan by the parameters of the project, or by others."""
+
+    def of(history, blessed=None, *, training=training, gating=gating):
+        return propose_plan(history, blessed, suite, training, gating, harvest, demonstrations)
+
+    return of
 
 
 @pytest.mark.parametrize(
@@ -23,49 +39,56 @@ BASE = Path(__file__).parents[2] / "conf" / "base"
         (("iterate",), 0, "head"),
     ],
 )
-def test_the_plan_follows_from_the_last_decision(verdicts, rung, initial, ledger, checkpoint, training, gating):
+def test_the_plan_follows_from_the_last_decision(verdicts, rung, initial, ledger, checkpoint, proposed):
     blessed = checkpoint() if "promote" in verdicts else None
-    plan = propose_plan(ledger(*verdicts), blessed, training, gating)
+    plan = proposed(ledger(*verdicts), blessed)
     assert (plan.cycle, plan.rung, plan.initial) == (len(verdicts) + 1, rung, initial)
 
 
-def test_lineage_blessed_continues_from_the_blessed_checkpoint(ledger, checkpoint, training, gating):
+def test_lineage_blessed_continues_from_the_blessed_checkpoint(ledger, checkpoint, proposed, gating):
     strict = gating.model_copy(update={"lineage": "blessed"})
-    assert propose_plan(ledger("promote", "iterate"), checkpoint(), training, strict).initial == "blessed"
+    assert proposed(ledger("promote", "iterate"), checkpoint(), gating=strict).initial == "blessed"
 
 
-def test_a_new_rung_never_returns_to_a_blessed_checkpoint_of_another(ledger, checkpoint, training, gating):
-    plan = propose_plan(ledger("rollback", rung=1), checkpoint(rung=0), training, gating)
+def test_a_new_rung_never_returns_to_a_blessed_checkpoint_of_another(ledger, checkpoint, proposed):
+    plan = proposed(ledger("rollback", rung=1), checkpoint(rung=0))
     assert (plan.rung, plan.initial) == (1, "head")
 
 
-def test_a_run_ends_with_an_escalation(ledger, checkpoint, training, gating):
-    assert propose_plan(ledger("promote", "escalate"), checkpoint(), training, gating).run == 2
+def test_a_run_ends_with_an_escalation(ledger, checkpoint, proposed):
+    assert proposed(ledger("promote", "escalate"), checkpoint()).run == 2
 
 
-def test_an_invalid_rung_is_named_before_anything_is_trained(ledger, training, gating):
+def test_an_invalid_rung_is_named_before_anything_is_trained(ledger, training, proposed):
     broken = training.ladder[1].model_copy(update={"options": {"dim_modell": 128}})
     ladder = training.model_copy(update={"ladder": (training.ladder[0], broken)})
     with pytest.raises(ParameterError, match="dim_modell"):
-        propose_plan(ledger(), None, ladder, gating)
+        proposed(ledger(), training=ladder)
 
 
-def test_a_plan_within_the_limits_passes_as_it_is(
-    ledger, training, gating, suite, demonstrations, harvest, constitution
-):
-    proposal = propose_plan(ledger(), None, training, gating)
-    assert review_plan(proposal, constitution, suite, demonstrations, training, gating, harvest) == proposal
+def test_the_plan_counts_what_the_cycle_may_spend(ledger, proposed, training, gating, harvest, demonstrations):
+    plan = proposed(ledger())
+    assert plan.training_steps == training.ladder[0].steps
+    assert plan.evaluation_episodes == gating.max_pairs
+    assert plan.harvest_attempts == 2 * harvest.attempts_per_task
+    most = demonstrations.growth_per_task * demonstrations.failing_factor * demonstrations.max_attempts_factor
+    assert plan.demonstration_attempts == 2 * most
+
+
+def test_a_plan_within_the_limits_passes_as_it_is(ledger, proposed, training, suite, constitution):
+    proposal = proposed(ledger())
+    assert review_plan(proposal, constitution, suite, training) == proposal
 
 
 def test_a_plan_beyond_the_limits_is_stopped_and_every_broken_limit_named(
-    ledger, training, gating, suite, demonstrations, harvest, constitution
+    ledger, proposed, training, suite, constitution
 ):
     strict = constitution.model_copy(update={"max_training_steps": 19, "max_episodes": 50, "environments": ("libero",)})
     pushing = training.ladder[0].model_copy(update={"options": {"push_to_hub": True}})
     pushy = training.model_copy(update={"ladder": (pushing,)})
-    proposal = propose_plan(ledger(), None, pushy, gating)
+    proposal = proposed(ledger(), training=pushy)
     with pytest.raises(ConstitutionError) as error:
-        review_plan(proposal, strict, suite, demonstrations, pushy, gating, harvest)
+        review_plan(proposal, strict, suite, pushy)
     for limit in ("20 training steps", "100 episodes", "metaworld_state is not among", "push_to_hub=true"):
         assert limit in str(error.value)
 
@@ -75,9 +98,8 @@ def mix(tmp_path_factory):
     """Three reaches and one closed drawer, by the real experts."""
     from leagents_kedro.parameters.demonstrations import DemonstrationParams
     from leagents_kedro.parameters.evaluation import EvaluationParams
-    from leagents_kedro.parameters.suite import SuiteParams
 
-    suite = SuiteParams(environment="metaworld_state", tasks=("reach-v3",), options={"episode_length": 150})
+    suite = described("metaworld_state", "reach-v3", "drawer-close-v3", episode_length=150)
     demonstrations = DemonstrationParams(
         source="experts",
         folder=None,
@@ -106,20 +128,13 @@ def test_no_task_outweighs_the_smallest_by_more_than_allowed(mix, suite, selecti
     assert sorted(map(len, equal.episodes.values())) == [1, 1]
 
 
-def test_tasks_without_episodes_stop_the_run_with_their_names(mix, suite, selection):
-    wider = suite.model_copy(update={"tasks": ("reach-v3", "push-v3", "door-open-v3")})
+def test_tasks_without_episodes_stop_the_run_with_their_names(mix, selection):
+    wider = described("metaworld_state", "reach-v3", "push-v3", "door-open-v3")
     with pytest.raises(CoverageError, match=r"(?s)Push the puck.*Open a door"):
         select_episodes(mix, wider, selection)
 
 
-def test_a_mix_of_another_environment_is_refused(mix, suite, selection):
-    pusht = suite.model_copy(
-        update={"environment": "pusht", "tasks": ("PushT-v0",), "options": {"obs_type": "environment_state_agent_pos"}}
-    )
+def test_a_mix_of_another_environment_is_refused(mix, selection):
+    pusht = described("pusht", "PushT-v0", obs_type="environment_state_agent_pos")
     with pytest.raises(EpisodesError):
         select_episodes(mix, pusht, selection)
-
-
-def test_an_unknown_task_is_named_with_the_nearest(mix, suite, selection):
-    with pytest.raises(ParameterError, match="reach-v3"):
-        select_episodes(mix, suite.model_copy(update={"tasks": ("reech-v3",)}), selection)

@@ -12,8 +12,8 @@ from lerobot.policies.act.modeling_act import ACTPolicy
 from lerobot.policies.factory import make_pre_post_processors
 
 from leagents_kedro.episodes.shards import Episode
-from leagents_kedro.simulation.demonstrations import collect_demonstrations
-from leagents_kedro.simulation.metaworld.expert import demonstrate
+from leagents_kedro.simulation.collection import successful_episodes
+from leagents_kedro.simulation.demonstrations import demonstrate
 from leagents_kedro.simulation.pool import EnvironmentPool
 
 sys.path.append(str(Path(__file__).parent / "plugins"))  # workers look for plug-ins where their driver does
@@ -25,7 +25,7 @@ CHUNK = 10
 @pytest.fixture(scope="session")
 def demonstrations() -> list[Episode]:
     with EnvironmentPool("metaworld_state", {"episode_length": 120}) as pool:
-        return collect_demonstrations(
+        return successful_episodes(
             dict.fromkeys(TASKS, 5),
             lambda trials: [demonstrate(trial, pool, 0.1) for trial in trials],
             seed_names=("tests",),

@@ -10,10 +10,10 @@ from leagents_kedro.episodes.shards import Episode
 from leagents_kedro.errors import SimulationError
 from leagents_kedro.foundation.seeds import derive_seed
 from leagents_kedro.records import Outcome
-from leagents_kedro.simulation.demonstrations import collect_demonstrations
-from leagents_kedro.simulation.metaworld.expert import demonstrate
+from leagents_kedro.simulation.collection import successful_episodes
+from leagents_kedro.simulation.demonstrations import demonstrate
+from leagents_kedro.simulation.environments import Trial
 from leagents_kedro.simulation.pool import EnvironmentPool
-from leagents_kedro.simulation.rollouts import Trial
 
 SETTINGS = {"seed_names": (0,), "max_attempts_factor": 3}
 
@@ -35,7 +35,7 @@ def same(one: Episode, other: Episode) -> bool:
 
 
 def test_only_successes_are_kept_and_they_replay(pool: EnvironmentPool) -> None:
-    (episode,) = collect_demonstrations({"drawer-close-v3": 1}, attempt(pool), **SETTINGS)
+    (episode,) = successful_episodes({"drawer-close-v3": 1}, attempt(pool), **SETTINGS)
     env = pool.acquire("drawer-close-v3")
     env.reset(seed=derive_seed("demonstration", 0, "drawer-close-v3", index=0))
     steps = [env.step(action) for action in episode.columns["action"]]
@@ -47,9 +47,9 @@ def test_only_successes_are_kept_and_they_replay(pool: EnvironmentPool) -> None:
 
 
 def test_episodes_repeat_and_come_task_by_task(pool: EnvironmentPool) -> None:
-    episodes = collect_demonstrations({"reach-v3": 2, "push-v3": 1}, attempt(pool), **SETTINGS)
+    episodes = successful_episodes({"reach-v3": 2, "push-v3": 1}, attempt(pool), **SETTINGS)
     assert [episode.sentence for episode in episodes] == ["Reach a goal position"] * 2 + ["Push the puck to a goal"]
-    (first,) = collect_demonstrations({"reach-v3": 1}, attempt(pool), **SETTINGS)
+    (first,) = successful_episodes({"reach-v3": 1}, attempt(pool), **SETTINGS)
     assert same(first, episodes[0])
     assert not same(first, episodes[1])
 
@@ -63,7 +63,7 @@ def test_what_fails_is_attempted_again_with_the_next_seeds_and_nothing_in_vain()
         made = [outcome(task=trial.task, seed=trial.seed, success=trial.seed % 2 == 0) for trial in trials]
         return [(one, Episode(str(one.seed), {}) if one.success else None) for one in made]
 
-    episodes = collect_demonstrations({"a": 3, "b": 1}, every_second, **SETTINGS)
+    episodes = successful_episodes({"a": 3, "b": 1}, every_second, **SETTINGS)
     seeds = {task: [derive_seed("demonstration", 0, task, index=index) for index in range(9)] for task in "ab"}
     wins = {task: [seed for seed in seeds[task] if seed % 2 == 0] for task in "ab"}
     assert [episode.sentence for episode in episodes] == [str(seed) for seed in (*wins["a"][:3], wins["b"][0])]
@@ -72,8 +72,8 @@ def test_what_fails_is_attempted_again_with_the_next_seeds_and_nothing_in_vain()
 
 
 def test_noise_is_what_was_asked_for(pool: EnvironmentPool) -> None:
-    (clean,) = collect_demonstrations({"reach-v3": 1}, attempt(pool, 0.0), **SETTINGS)
-    (noisy,) = collect_demonstrations({"reach-v3": 1}, attempt(pool), **SETTINGS)
+    (clean,) = successful_episodes({"reach-v3": 1}, attempt(pool, 0.0), **SETTINGS)
+    (noisy,) = successful_episodes({"reach-v3": 1}, attempt(pool), **SETTINGS)
     # The expert leaves the gripper alone, so what the fourth action holds is noise.
     assert not clean.columns["action"][:, 3].any()
     assert 0.05 < noisy.columns["action"][:, 3].std() < 0.2
@@ -84,4 +84,4 @@ def test_too_few_successes_name_the_task() -> None:
         EnvironmentPool("metaworld_state", {"episode_length": 5}) as pool,
         pytest.raises(SimulationError, match=r"task push-v3: 0 of 6 attempts.*expected 2"),
     ):
-        collect_demonstrations({"push-v3": 2}, attempt(pool), **SETTINGS)
+        successful_episodes({"push-v3": 2}, attempt(pool), **SETTINGS)

@@ -44,31 +44,6 @@ def test_idle_environments_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert pool.acquire("reach-v3") is not reach
 
 
-def test_features_are_those_of_a_dataset() -> None:
-    pool = EnvironmentPool("metaworld_state", {})
-    shapes = {key: (feature["dtype"], feature["shape"]) for key, feature in pool.features.items()}
-    assert shapes == {
-        "observation.state": ("float32", (4,)),
-        "observation.environment_state": ("float32", (89,)),
-        "action": ("float32", (4,)),
-        "next.reward": ("float32", (1,)),
-        "next.success": ("bool", (1,)),
-        "next.done": ("bool", (1,)),
-    }
-    assert pool.fps == 80
-
-
-def test_cameras_are_video_features() -> None:
-    options = {"obs_type": "pixels_agent_pos", "observation_height": 96, "observation_width": 96}
-    pool = EnvironmentPool("pusht", options)
-    assert pool.features["observation.image"] == {
-        "dtype": "video",
-        "shape": (96, 96, 3),
-        "names": ["height", "width", "channels"],
-    }
-    assert pool.fps == 10
-
-
 @pytest.mark.parametrize(
     ("environment", "task", "message"),
     [

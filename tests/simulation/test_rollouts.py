@@ -16,9 +16,11 @@ from lerobot.policies.factory import make_pre_post_processors
 from leagents_kedro.errors import ParameterError, SimulationError
 from leagents_kedro.policies.actor import Actor
 from leagents_kedro.records import Outcome
-from leagents_kedro.simulation.metaworld.config import METAWORLD_DIM
+from leagents_kedro.simulation.environments import Trial, environment_of
+from leagents_kedro.simulation.metaworld.tasks import METAWORLD_DIM
 from leagents_kedro.simulation.pool import EnvironmentPool
-from leagents_kedro.simulation.rollouts import Trial, begin_episode, roll_out
+from leagents_kedro.simulation.rollouts import roll_out
+from leagents_kedro.simulation.simulator import Simulator
 
 LIMIT = 120
 EPISODES = 6
@@ -145,7 +147,7 @@ def test_what_comes_of_a_job_depends_on_no_other_job(
 def test_rows_of_one_call_are_independent_only_in_calls_of_one_size(actor: Actor, pool: EnvironmentPool) -> None:
     """Why calls are padded: where this fails, `Actor` may do without."""
     env = pool.acquire("reach-v3")
-    seen = [begin_episode(env, seed) for seed in range(8)]
+    seen = [env.reset(seed=seed)[0] for seed in range(8)]
     pool.release("reach-v3", env)
     chunks = actor.predict(seen, ["Reach"] * 8, [0] * 8)
     for first in range(8):
@@ -235,13 +237,14 @@ def test_kept_episodes_have_the_columns_of_the_features(pool: EnvironmentPool) -
     ((outcome, episode),) = roll_out(
         Scripted(expert="reach-v3"), [Trial("reach-v3", 1)], pool, slots=1, keep_episodes=True
     )
+    features = Simulator("metaworld_state", {}, 1, None).describe(["reach-v3"]).features
     assert outcome.success
     assert episode.sentence == "Reach a goal position"
     assert {key: values.shape for key, values in episode.columns.items()} == {
-        key: (outcome.length, *feature["shape"]) for key, feature in pool.features.items()
+        key: (outcome.length, *feature["shape"]) for key, feature in features.items()
     }
     assert {key: values.dtype.name for key, values in episode.columns.items()} == {
-        key: feature["dtype"] for key, feature in pool.features.items()
+        key: feature["dtype"] for key, feature in features.items()
     }
     for key in ("next.success", "next.done"):
         assert np.flatnonzero(episode.columns[key]).tolist() == [outcome.length - 1]
@@ -257,7 +260,7 @@ def test_other_lerobot_environments_roll_out_as_well() -> None:
     actions = np.random.default_rng(0).uniform(100, 400, (4, 2)).astype(np.float32)
     with EnvironmentPool("pusht", PUSHT) as pool:
         rolled = roll_out(Scripted(actions), [Trial("PushT-v0", s) for s in (0, 1)], pool, slots=2, keep_episodes=True)
-        features = pool.features
+    features = Simulator("pusht", PUSHT, 1, None).describe(["PushT-v0"]).features
     outcome, episode = rolled[0]
     assert (outcome.length, outcome.success, episode.sentence) == (12, False, "PushT-v0")
     assert {key: values.shape[1:] for key, values in episode.columns.items()} == {
@@ -270,7 +273,7 @@ def test_images_are_kept_as_the_environment_showed_them() -> None:
     options = {"obs_type": "pixels_agent_pos", "episode_length": 3}
     with EnvironmentPool("pusht", options) as pool:
         env = pool.acquire("PushT-v0")
-        first = begin_episode(env, 5)["pixels"]
+        first = env.reset(seed=5)[0]["pixels"]
         pool.release("PushT-v0", env)
         actor = Scripted(np.full((3, 2), 200, np.float32))
         ((_, episode),) = roll_out(actor, [Trial("PushT-v0", 5)], pool, slots=1, keep_episodes=True)
@@ -292,7 +295,8 @@ class CountingResets(gym.Env):
 
 def test_a_seed_stands_for_one_initial_state_also_where_resets_are_counted() -> None:
     env = CountingResets()
-    states = [int(begin_episode(env, seed)["agent_pos"][0]) for seed in (7, 3, 7, 53)]
+    begin = environment_of("libero").begin
+    states = [int(begin(env, Trial("libero_10", seed))["agent_pos"][0]) for seed in (7, 3, 7, 53)]
     assert states == [7, 3, 7, 3]
 
 

@@ -1,27 +1,35 @@
-"""Names of suites, tasks, and environments resolve, or say what they should have been."""
+"""Names of suites and tasks resolve, or say what they should have been; features are what the environment shows."""
 
 import pytest
-from lerobot.envs.configs import PushtEnv
 
-from leagents_kedro.errors import ParameterError
-from leagents_kedro.records import Task
-from leagents_kedro.simulation.environments import environment_config
+from leagents_kedro.constitution.limits import Constitution
+from leagents_kedro.errors import ConstitutionError, ParameterError
+from leagents_kedro.parameters.evaluation import EvaluationParams
+from leagents_kedro.parameters.suite import SuiteParams
+from leagents_kedro.records import Suite, Task
+from leagents_kedro.simulation.simulator import Simulator
 from leagents_kedro.simulation.suites import resolve_suite
+
+HERE = {"workers": 1, "episode_timeout_s": None}
+
+
+def described(environment: str, *tasks: str, **options: object) -> Suite:
+    return Simulator(environment, options, **HERE).describe(tasks)
 
 
 def test_groups_expand_in_order_and_duplicates_drop() -> None:
-    tasks = resolve_suite("metaworld_state", ["push-v3", "very_hard", "reach-v3", "push-v3"])
-    names = [task.name for task in tasks]
-    assert (names[0], names[-1], len(names)) == ("push-v3", "reach-v3", 7)
-    assert tasks[0] == Task(name="push-v3", sentence="Push the puck to a goal")
+    suite = described("metaworld_state", "push-v3", "very_hard", "reach-v3", "push-v3")
+    assert (suite.names[0], suite.names[-1], len(suite.names)) == ("push-v3", "reach-v3", 7)
+    assert suite.tasks[0] == Task(name="push-v3", sentence="Push the puck to a goal")
 
 
 def test_all_groups_are_all_tasks() -> None:
-    assert len(resolve_suite("metaworld_state", ["easy", "medium", "hard", "very_hard"])) == 50
+    assert len(described("metaworld_state", "easy", "medium", "hard", "very_hard").tasks) == 50
 
 
 def test_a_task_without_a_description_is_told_by_its_name() -> None:
-    assert resolve_suite("pusht", ["PushT-v0"]) == (Task(name="PushT-v0", sentence="PushT-v0"),)
+    suite = described("pusht", "PushT-v0", obs_type="environment_state_agent_pos")
+    assert suite.tasks == (Task(name="PushT-v0", sentence="PushT-v0"),)
 
 
 @pytest.mark.parametrize(
@@ -35,18 +43,46 @@ def test_a_task_without_a_description_is_told_by_its_name() -> None:
 )
 def test_unknown_names_are_refused_with_a_hint(environment: str, task: str, hint: str) -> None:
     with pytest.raises(ParameterError, match=hint):
-        resolve_suite(environment, [task])
+        described(environment, task)
 
 
-def test_options_reach_the_configuration() -> None:
-    config = environment_config("pusht", "PushT-v0", {"obs_type": "environment_state_agent_pos"})
-    assert isinstance(config, PushtEnv)
-    assert "environment_state" in config.features
-    assert environment_config("metaworld_state", None, {"episode_length": 30}).gym_kwargs == {"episode_length": 30}
+def test_features_are_those_that_a_policy_sees_in_the_order_of_the_configuration() -> None:
+    suite = described("metaworld_state", "reach-v3")
+    shapes = {key: (feature["dtype"], feature["shape"]) for key, feature in suite.features.items()}
+    assert list(shapes.items()) == [
+        ("action", ("float32", (4,))),
+        ("observation.state", ("float32", (4,))),
+        ("observation.environment_state", ("float32", (89,))),
+        ("next.reward", ("float32", (1,))),
+        ("next.success", ("bool", (1,))),
+        ("next.done", ("bool", (1,))),
+    ]
+    assert suite.fps == 80
 
 
-def test_unknown_and_refused_options_are_named() -> None:
-    with pytest.raises(ParameterError, match=r"no option .* 'episode_lenght'.*Did you mean 'episode_length'"):
-        environment_config("metaworld_state", "reach-v3", {"episode_lenght": 3})
-    with pytest.raises(ParameterError, match="Unsupported obs_type"):
-        environment_config("libero", "libero_10", {"obs_type": "state"})
+def test_cameras_are_videos_of_the_size_that_they_have() -> None:
+    """LeRobot's configuration of PushT says 384 x 384 here; the environment shows 96 x 96."""
+    suite = described("pusht", "PushT-v0", obs_type="pixels_agent_pos")
+    assert suite.features["observation.image"] == {
+        "dtype": "video",
+        "shape": (96, 96, 3),
+        "names": ["height", "width", "channels"],
+    }
+    assert suite.fps == 10
+
+
+def test_a_suite_is_the_same_after_it_was_written_and_read() -> None:
+    suite = described("metaworld_state", "reach-v3", "push-v3")
+    assert Suite.model_validate_json(suite.model_dump_json()) == suite
+
+
+def test_a_worker_sees_what_this_process_sees() -> None:
+    there = Simulator("metaworld_state", {}, 2, 100).describe(["reach-v3"])
+    assert there == described("metaworld_state", "reach-v3")
+
+
+def test_an_environment_beyond_the_limits_is_not_even_made(constitution: Constitution) -> None:
+    suite = SuiteParams(environment="no_such_package", tasks=("any",), options={})
+    evaluation = EvaluationParams(slots=1, device="cpu", torch_threads=1, **HERE)
+    with pytest.raises(ConstitutionError, match="the environment no_such_package is not among"):
+        resolve_suite(suite, evaluation, constitution)

@@ -18,7 +18,7 @@ from lerobot.policies.factory import make_pre_post_processors
 
 from leagents_kedro.errors import CheckpointError, ParameterError, SimulationError
 from leagents_kedro.simulation import workers
-from leagents_kedro.simulation.rollouts import Trial
+from leagents_kedro.simulation.environments import Trial
 from leagents_kedro.simulation.simulator import Simulator
 from leagents_kedro.simulation.station import PolicyFile
 
@@ -139,6 +139,7 @@ from leagents_kedro.simulation import workers
 class Work:
     trials: tuple[Path, ...]
     seconds: float
+    environment = "none"
 
     def run(self, station):
         for started in self.trials:
@@ -149,7 +150,7 @@ class Work:
 
 if __name__ == "__main__":
     folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
-    workers._PRELOADED.clear()  # it works without, and starts sooner
+    workers.warm_up = lambda environment: None  # it works without, and starts sooner
     workers.distribute(Work((folder / "one", folder / "two"), seconds), 2, None, None)
     (folder / "idle").touch()
     time.sleep(3600)
@@ -184,7 +185,8 @@ def test_no_process_outlives_its_driver(tmp_path: Path, number: signal.Signals, 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it ends when its imports are done")
 def test_a_server_that_is_still_importing_ends_with_its_driver() -> None:
-    program = "from leagents_kedro.simulation.workers import warm_up; warm_up(); print('started', flush=True); input()"
+    start = "from leagents_kedro.simulation.workers import warm_up; warm_up('metaworld_state')"
+    program = f"{start}; print('started', flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as driver:
         assert driver.stdout is not None
         driver.stdout.readline()

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from leagents_kedro.constitution.limits import Command, Constitution, violations
 from leagents_kedro.errors import ConstitutionError
 from leagents_kedro.parameters.suite import SuiteParams
-from leagents_kedro.parameters.training import Rung, TrainingSettings
+from leagents_kedro.parameters.training import Rung, TrainingParams, TrainingSettings
+from leagents_kedro.records import Plan, Suite
 
 
 def training_command(rung: Rung, training: TrainingSettings) -> Command:
@@ -17,10 +18,20 @@ def training_command(rung: Rung, training: TrainingSettings) -> Command:
     )
 
 
-def simulation_command(suite: SuiteParams, episodes: int) -> Command:
+def simulation_command(suite: Suite | SuiteParams, episodes: int) -> Command:
     """Return the simulation of at most ``episodes`` episodes, by whichever policy or expert acts in them."""
-    environment = {"type": suite.environment, "task": ",".join(suite.tasks)} | suite.options
+    tasks = suite.names if isinstance(suite, Suite) else suite.tasks
+    environment = {"type": suite.environment, "task": ",".join(tasks)} | suite.options
     return Command(program="lerobot-eval", arguments={"env": environment, "eval": {"n_episodes": episodes}})
+
+
+def planned_commands(plan: Plan, suite: Suite, training: TrainingParams) -> tuple[Command, ...]:
+    """Return all that a cycle of this ``plan`` can come to ask for."""
+    episodes = (plan.evaluation_episodes, plan.harvest_attempts, plan.demonstration_attempts)
+    return (
+        training_command(training.rung(plan.rung), training),
+        *(simulation_command(suite, count) for count in episodes if count),
+    )
 
 
 def review(constitution: Constitution, commands: Iterable[Command]) -> None:

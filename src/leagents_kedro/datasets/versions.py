@@ -2,11 +2,19 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import cast
 
-from kedro.io import CatalogProtocol
-from kedro.io.core import VERSION_FORMAT, AbstractVersionedDataset, VersionNotFoundError, generate_timestamp
+from kedro.io import CatalogProtocol, DataCatalog
+from kedro.io.core import (
+    VERSION_FORMAT,
+    AbstractVersionedDataset,
+    Version,
+    VersionNotFoundError,
+    generate_timestamp,
+)
 from kedro.pipeline import Pipeline
 
+from leagents_kedro.datasets.published import PublishedDataset
 from leagents_kedro.datasets.workspace import WorkspaceDataset
 from leagents_kedro.errors import LedgerError
 
@@ -26,6 +34,14 @@ def versioned_datasets(pipeline: Pipeline, catalog: CatalogProtocol) -> dict[str
         and not isinstance(dataset, WorkspaceDataset)
         and dataset.resolve_save_version()
     }
+
+
+def version_of(catalog: CatalogProtocol, name: str, version: str) -> PublishedDataset | None:
+    """Return the catalog entry ``name`` at one version of it; None where there is no such entry, or it has none."""
+    if name not in catalog:
+        return None
+    dataset = cast(DataCatalog, catalog).get(name, version=Version(version, None))
+    return dataset if isinstance(dataset, PublishedDataset) else None
 
 
 def pin(pipeline: Pipeline, datasets: Mapping[str, AbstractVersionedDataset], run_id: str) -> dict[str, str]:

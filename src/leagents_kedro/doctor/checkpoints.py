@@ -11,12 +11,12 @@ import numpy as np
 
 from leagents_kedro.datasets.checkpoint import missing_files
 from leagents_kedro.doctor.datasets import statistics_of
-from leagents_kedro.doctor.needs import Needs
 from leagents_kedro.errors import CheckpointError
 from leagents_kedro.foundation.findings import Check, Finding, error, run_checks, warning
 from leagents_kedro.foundation.spelling import no_such
 from leagents_kedro.foundation.untrusted import check_checkpoint
 from leagents_kedro.policies.checkpoints import checkpoint_digest
+from leagents_kedro.records import Suite
 
 _NORMALIZERS = ("normalizer_processor", "unnormalizer_processor")
 _STATISTICS = {
@@ -35,7 +35,7 @@ class Subject:
     """A checkpoint that is examined: the folder with ``config.json``, and what it is held against."""
 
     folder: Path
-    needs: Needs | None
+    needs: Suite | None
     mix: Path | None
     digest: str | None
 
@@ -52,7 +52,7 @@ class Subject:
 
 def examine_checkpoint(
     folder: Path,
-    needs: Needs | None = None,
+    needs: Suite | None = None,
     mix: Path | None = None,
     digest: str | None = None,
     *,

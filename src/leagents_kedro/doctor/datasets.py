@@ -17,7 +17,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from leagents_kedro.doctor.needs import Needs
 from leagents_kedro.episodes.checks import differences_from
 from leagents_kedro.episodes.columns import numeric_features, read_columns, recorded_features, visual_features
 from leagents_kedro.episodes.digests import computed_digests, kept_digests
@@ -26,6 +25,7 @@ from leagents_kedro.errors import EpisodesError
 from leagents_kedro.foundation.findings import Check, Finding, error, run_checks, warning
 from leagents_kedro.foundation.spelling import nearest
 from leagents_kedro.foundation.untrusted import check_dataset_paths
+from leagents_kedro.records import Suite
 
 _VERSION = "v3.0"
 _INFO = ("codebase_version", "fps", "features", "total_episodes", "total_frames", "data_path")
@@ -46,7 +46,7 @@ class Subject:
     """A dataset that is examined; what several checks look at is read once."""
 
     shards: Shards
-    needs: Needs | None
+    needs: Suite | None
 
     @property
     def root(self) -> Path:
@@ -84,7 +84,7 @@ class Subject:
         return self.edit("delete_episodes", f'--operation.episode_indices="{list(episodes)}"')
 
 
-def examine_dataset(root: Path, needs: Needs | None = None, *, content: bool = True) -> list[Finding]:
+def examine_dataset(root: Path, needs: Suite | None = None, *, content: bool = True) -> list[Finding]:
     """Return what is wrong with the dataset in ``root``.
 
     Args:

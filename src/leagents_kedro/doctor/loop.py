@@ -3,27 +3,27 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
-
-from kedro.io import CatalogProtocol, DataCatalog, Version
+from typing import TYPE_CHECKING
 
 from leagents_kedro.datasets.checkpoint import CheckpointDataset
-from leagents_kedro.datasets.published import PublishedDataset
-from leagents_kedro.datasets.versions import NO_VERSION
+from leagents_kedro.datasets.versions import NO_VERSION, version_of
 from leagents_kedro.doctor.checkpoints import changed, examine_checkpoint
 from leagents_kedro.doctor.datasets import examine_dataset
-from leagents_kedro.doctor.needs import Needs
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import LeAgentsError
 from leagents_kedro.foundation.findings import Finding, error, warning
 from leagents_kedro.history.history import Cycle, History
 from leagents_kedro.policies.checkpoints import checkpoint_digest
-from leagents_kedro.records import Checkpoint
+from leagents_kedro.records import Checkpoint, Suite
+from leagents_kedro.simulation.suites import resolve_suite
+
+if TYPE_CHECKING:
+    from kedro.io import CatalogProtocol
 
 _RESTORE = "restore the version from a copy"
 
 
-def examine_loop(catalog: CatalogProtocol) -> list[Finding]:
+def examine_loop(catalog: "CatalogProtocol") -> list[Finding]:
     """Return what is wrong with the past of the loop, and with its latest mix, candidate, and blessed checkpoint.
 
     Args:
@@ -35,16 +35,19 @@ def examine_loop(catalog: CatalogProtocol) -> list[Finding]:
     return list(dict.fromkeys([*_past(catalog), *_present(catalog, needs_of(catalog))]))
 
 
-def needs_of(catalog: CatalogProtocol) -> Needs | None:
+def needs_of(catalog: "CatalogProtocol") -> Suite | None:
     """Return the needs of the suite of the parameters; None where they have none.
 
     Raises:
         ParameterError: The suite is unknown.
     """
-    return Needs.of(catalog.load("params:suite")) if "params:suite" in catalog else None
+    if "params:suite" not in catalog:
+        return None
+    suite, evaluation = catalog.load("params:suite"), catalog.load("params:evaluation")
+    return resolve_suite(suite, evaluation, catalog.load("constitution"))
 
 
-def examine_folder(folder: Path, needs: Needs | None) -> list[Finding]:
+def examine_folder(folder: Path, needs: Suite | None) -> list[Finding]:
     """Return what is wrong with a folder that holds a dataset or a checkpoint, told apart by what is in it."""
     if (folder / "EMPTY").exists():  # a version that says: nothing yet
         return []
@@ -56,9 +59,9 @@ def examine_folder(folder: Path, needs: Needs | None) -> list[Finding]:
     return [error(folder, f"{what}, is neither" if folder.is_dir() else f"{what}, is no folder", "correct the path")]
 
 
-def _past(catalog: CatalogProtocol) -> Iterator[Finding]:
+def _past(catalog: "CatalogProtocol") -> Iterator[Finding]:
     try:
-        history = History.of(catalog["ledger"].load())
+        history: History = catalog["ledger"].load()
     except LeAgentsError as fault:
         yield error("ledger", str(fault), "restore it from a copy, or remove the row that is named and all below it")
         return
@@ -74,13 +77,13 @@ def _past(catalog: CatalogProtocol) -> Iterator[Finding]:
                 yield from _checkpoint(name, cycle.opened.run_id, digest, catalog, digests)
 
 
-def _versions(cycle: Cycle, catalog: CatalogProtocol) -> Iterator[Finding]:
+def _versions(cycle: Cycle, catalog: "CatalogProtocol") -> Iterator[Finding]:
     """What the open cycle reads is there; what a version holds can be read, and says what the ledger says."""
     record = cycle.closed.record if cycle.closed else None
     told = {"cycle_record": record, "plan": record.plan, "decision": record.decision} if record else {}
     gone = []
     for name, version in cycle.opened.pins.items():
-        dataset = _version(catalog, name, version)
+        dataset = version_of(catalog, name, version)
         if dataset is None:
             continue
         if not dataset.exists():
@@ -109,10 +112,10 @@ def _versions(cycle: Cycle, catalog: CatalogProtocol) -> Iterator[Finding]:
 
 
 def _checkpoint(
-    name: str, version: str, digest: str | None, catalog: CatalogProtocol, digests: dict[tuple[int, ...], str]
+    name: str, version: str, digest: str | None, catalog: "CatalogProtocol", digests: dict[tuple[int, ...], str]
 ) -> Iterator[Finding]:
     """The checkpoint is the one that the ledger recorded; files that versions share are read once."""
-    dataset = _version(catalog, name, version)
+    dataset = version_of(catalog, name, version)
     folder = Path(dataset._get_load_path(), "pretrained_model") if dataset else None
     if digest is None or folder is None or not folder.is_dir():
         return
@@ -123,7 +126,7 @@ def _checkpoint(
         yield changed(folder, digest, found)
 
 
-def _present(catalog: CatalogProtocol, needs: Needs | None) -> Iterator[Finding]:
+def _present(catalog: "CatalogProtocol", needs: Suite | None) -> Iterator[Finding]:
     mix: Path | None = None
     for name in ("mix", "blessed", "candidate"):
         if name not in catalog or not catalog[name].exists():
@@ -146,10 +149,3 @@ def _recorded_digest(folder: Path) -> str | None:
         return str(json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))["digest"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _version(catalog: CatalogProtocol, name: str, version: str) -> PublishedDataset | None:
-    if name not in catalog:
-        return None
-    dataset = cast(DataCatalog, catalog).get(name, version=Version(version, None))
-    return dataset if isinstance(dataset, PublishedDataset) else None

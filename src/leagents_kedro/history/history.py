@@ -1,15 +1,23 @@
 """What the ledger says: runs of the loop, and the cycles in them.
 
-The ledger holds a pair of rows a cycle, ``opened`` and ``closed`` (or ``abandoned``), and people's answers,
-``approved`` and ``rejected``. Everything else is derived here, so that the session, the hooks, the pipelines, and the
-command line see the same past.
+The ledger holds a pair of rows a cycle, ``opened`` and ``closed`` (or ``abandoned``), between them what interrupted
+attempts cost, ``charged`` and ``resumed``, and people's answers, ``approved`` and ``rejected``. Everything else is
+derived here, so that the driver, the hooks, the pipelines, and the command line see the same past.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from leagents_kedro.errors import LedgerError
 from leagents_kedro.parameters.validation import faults
@@ -18,44 +26,62 @@ from leagents_kedro.records import CycleRecord, Record, Verdict
 ENDS_RUN: frozenset[Verdict] = frozenset({"stop", "escalate"})
 
 
-class Opened(Record):
+class _CycleRow(Record):
+    """A row of one cycle, whose id ``run_id`` is also that of its Kedro run; ``at`` is the time (ISO 8601, UTC)."""
+
+    event: str
+    cycle: Annotated[int, Field(ge=1)]
+    run_id: str
+    at: str
+
+
+class Opened(_CycleRow):
     """A cycle is about to run; written before anything of it.
 
     ``pins`` are the versions of the catalog entries that it reads and writes, ``params`` the parameters that its
     nodes get, ``constitution`` the digest of the limits, ``code`` the git commit (``-dirty`` where tracked files
-    differ from it; null outside of git), ``at`` the time (ISO 8601, UTC).
+    differ from it; null outside of git).
     """
 
     event: Literal["opened"] = "opened"
-    cycle: Annotated[int, Field(ge=1)]
-    run_id: str
     pins: dict[str, str]
     params: dict[str, Any]
     constitution: str | None = None
     code: str | None
-    at: str
 
 
-class Closed(Record):
-    """A cycle is done. ``seconds`` is what its last attempt took; attempts that were killed are not in it."""
+class Charged(_CycleRow):
+    """An attempt at the open cycle ended without closing it, and had used the device for ``device_seconds``."""
+
+    event: Literal["charged"] = "charged"
+    device_seconds: Annotated[float, Field(ge=0)]
+
+
+class Resumed(_CycleRow):
+    """Another attempt at the open cycle begins.
+
+    ``device_seconds`` is what the one before is charged with, where it was killed and could not say so itself.
+    """
+
+    event: Literal["resumed"] = "resumed"
+    device_seconds: Annotated[float, Field(ge=0)]
+
+
+class Closed(_CycleRow):
+    """A cycle is done. ``seconds`` and ``device_seconds`` are those of the attempt that closed it."""
 
     event: Literal["closed"] = "closed"
-    cycle: Annotated[int, Field(ge=1)]
-    run_id: str
     seconds: Annotated[float, Field(ge=0)]
-    at: str
+    device_seconds: Annotated[float, Field(ge=0)] = 0.0
     record: CycleRecord
 
 
-class Abandoned(Record):
+class Abandoned(_CycleRow):
     """A person gave the open cycle up: it counts for no decision, and what it had published is deleted."""
 
     event: Literal["abandoned"] = "abandoned"
-    cycle: Annotated[int, Field(ge=1)]
-    run_id: str
     by: Annotated[str, Field(min_length=1)]
     note: str | None = None
-    at: str
 
 
 class Answer(Record):
@@ -74,14 +100,23 @@ class Answer(Record):
             raise ValueError("an answer is to a cycle or to a constitution")
         return self
 
+    @model_serializer(mode="wrap")
+    def _without_the_other_question(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        other = "constitution" if self.constitution is None else "cycle"
+        return {name: value for name, value in serialize(self).items() if name != other}
+
 
 @dataclass(frozen=True)
 class Cycle:
-    """One cycle, open until ``end`` tells how it ended; ``answer`` is a person's to its promotion, if one was asked."""
+    """One cycle, open until ``end`` tells how it ended.
+
+    ``answer`` is a person's to its promotion, if one was asked; ``attempts`` tell of those that did not end it.
+    """
 
     opened: Opened
     end: Closed | Abandoned | None = None
     answer: Answer | None = None
+    attempts: tuple[Charged | Resumed, ...] = ()
 
     @property
     def closed(self) -> Closed | None:
@@ -93,6 +128,23 @@ class Cycle:
         """Who gave it up, if it was."""
         return self.end if isinstance(self.end, Abandoned) else None
 
+    @property
+    def device_seconds(self) -> float:
+        """The time that all its attempts used the device, as far as they have ended."""
+        ended = self.closed.device_seconds if self.closed else 0.0
+        return ended + sum(attempt.device_seconds for attempt in self.attempts)
+
+    @property
+    def began_at(self) -> str:
+        """When its last attempt began."""
+        starts = [row.at for row in self.attempts if isinstance(row, Resumed)]
+        return starts[-1] if starts else self.opened.at
+
+    @property
+    def is_charged(self) -> bool:
+        """Whether its last attempt has said what it cost."""
+        return bool(self.attempts) and isinstance(self.attempts[-1], Charged)
+
 
 @dataclass(frozen=True)
 class Run:
@@ -101,7 +153,7 @@ class Run:
     number: int
     cycles: tuple[Cycle, ...]
 
-    @property
+    @cached_property
     def closed(self) -> tuple[Closed, ...]:
         """Its closed cycles, in order."""
         return tuple(cycle.closed for cycle in self.cycles if cycle.closed)
@@ -109,7 +161,12 @@ class Run:
     @property
     def ended(self) -> bool:
         """Whether its last decision was to stop or to escalate."""
-        return bool(self.closed) and self.closed[-1].record.decision.verdict in ENDS_RUN
+        return bool(self.closed) and _ends_run(self.closed[-1])
+
+    @property
+    def device_seconds(self) -> float:
+        """The time that its cycles used the device, that of failed, killed, and abandoned attempts included."""
+        return sum(cycle.device_seconds for cycle in self.cycles)
 
 
 @dataclass(frozen=True)
@@ -127,16 +184,19 @@ class History:
             LedgerError: A row is malformed, or out of order: cycles open and end in turn, numbered from 1, and are
                 answered once between.
         """
-        runs: list[Run] = []
         parsed = [_row(row, number) for number, row in enumerate(rows, start=1)]
+        runs: list[list[Cycle]] = [[]]
         for cycle in _cycles(parsed):
-            if not runs or runs[-1].ended:
-                runs.append(Run(len(runs) + 1, ()))
-            runs[-1] = Run(runs[-1].number, (*runs[-1].cycles, cycle))
+            runs[-1].append(cycle)
+            if cycle.closed and _ends_run(cycle.closed):
+                runs.append([])
         approvals = (row for row in parsed if isinstance(row, Answer) and row.event == "approved")
-        return cls(tuple(runs), frozenset(row.constitution for row in approvals if row.constitution))
+        return cls(
+            tuple(Run(number, tuple(cycles)) for number, cycles in enumerate(runs, start=1) if cycles),
+            frozenset(row.constitution for row in approvals if row.constitution),
+        )
 
-    @property
+    @cached_property
     def cycles(self) -> tuple[CycleRecord, ...]:
         """Records of all closed cycles, oldest first."""
         return tuple(closed.record for run in self.runs for closed in run.closed)
@@ -146,10 +206,14 @@ class History:
         return tuple(closed.record for run in self.runs for closed in run.closed if closed.cycle < cycle)
 
     @property
-    def open_cycle(self) -> Opened | None:
+    def unfinished(self) -> Cycle | None:
         """The cycle that was opened and has not ended, if there is one."""
-        last = self._last
-        return last.opened if last and last.end is None else None
+        return self._last if self._last and self._last.end is None else None
+
+    @property
+    def open_cycle(self) -> Opened | None:
+        """How that cycle was opened."""
+        return self.unfinished.opened if self.unfinished else None
 
     @property
     def run_ids(self) -> tuple[str, ...]:
@@ -184,11 +248,17 @@ class History:
         return self.runs[-1].cycles[-1] if self.runs else None
 
 
-type _Row = Opened | Closed | Abandoned | Answer
-_ROW: TypeAdapter[_Row] = TypeAdapter(Annotated[Opened | Closed | Abandoned | Answer, Field(discriminator="event")])
+type Row = Opened | Charged | Resumed | Closed | Abandoned | Answer
+_ROW: TypeAdapter[Row] = TypeAdapter(
+    Annotated[Opened | Charged | Resumed | Closed | Abandoned | Answer, Field(discriminator="event")]
+)
 
 
-def _row(row: dict[str, Any], number: int) -> _Row:
+def _ends_run(closed: Closed) -> bool:
+    return closed.record.decision.verdict in ENDS_RUN
+
+
+def _row(row: dict[str, Any], number: int) -> Row:
     try:
         return _ROW.validate_python(row)
     except ValidationError as error:
@@ -198,7 +268,7 @@ def _row(row: dict[str, Any], number: int) -> _Row:
         ) from error
 
 
-def _cycles(rows: Sequence[_Row]) -> list[Cycle]:
+def _cycles(rows: Sequence[Row]) -> list[Cycle]:
     cycles: list[Cycle] = []
     for number, row in enumerate(rows, start=1):
         last = cycles[-1] if cycles else None
@@ -210,7 +280,7 @@ def _cycles(rows: Sequence[_Row]) -> list[Cycle]:
             expected: tuple[str, int, str] = ("opened", len(cycles) + 1, row.run_id)
         else:
             expected = ("closed", last.opened.cycle, last.opened.run_id)
-        event = "closed" if isinstance(row, Abandoned) else row.event
+        event = row.event if isinstance(row, Opened) else "closed"
         if (event, row.cycle, row.run_id) != expected:
             raise LedgerError(
                 f"Row {number} of the ledger says {row.event!r} of cycle {row.cycle} ({row.run_id}); expected "
@@ -219,7 +289,9 @@ def _cycles(rows: Sequence[_Row]) -> list[Cycle]:
             )
         if isinstance(row, Opened):
             cycles.append(Cycle(row))
-        elif last:
+        elif last and isinstance(row, Charged | Resumed):
+            cycles[-1] = replace(last, attempts=(*last.attempts, row))
+        elif last and isinstance(row, Closed | Abandoned):
             cycles[-1] = replace(last, end=row)
     return cycles
 

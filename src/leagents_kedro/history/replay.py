@@ -33,7 +33,6 @@ class Replayed(Record):
 def replay(
     history: History,
     outcomes_of: Callable[[str], Outcomes | None],
-    tasks_of: Callable[[dict[str, Any]], Sequence[str]],
     changes: Mapping[str, Any] | None = None,
 ) -> list[Replayed]:
     """Recompute every decision of the past, each on the history that was recorded before it.
@@ -41,7 +40,6 @@ def replay(
     Args:
         history: What the ledger says.
         outcomes_of: Gives the outcomes of a Kedro run; None where they are gone.
-        tasks_of: Gives the names of the tasks, in order, of a cycle's parameters.
         changes: Rules of the gate that take the place of those of the cycle.
 
     Raises:
@@ -54,7 +52,7 @@ def replay(
     pairs = [(cycle.opened, cycle.closed, cycle.answer) for run in history.runs for cycle in run.cycles if cycle.closed]
     before = history.cycles
     return [
-        _replay(opened, closed, answer, before[:number], outcomes_of(opened.run_id), tasks_of, changes or {})
+        _replay(opened, closed, answer, before[:number], outcomes_of(opened.run_id), changes or {})
         for number, (opened, closed, answer) in enumerate(pairs)
         if closed
     ]
@@ -86,7 +84,6 @@ def _replay(
     answer: Answer | None,
     before: Sequence[CycleRecord],
     outcomes: Outcomes | None,
-    tasks_of: Callable[[dict[str, Any]], Sequence[str]],
     changes: Mapping[str, Any],
 ) -> Replayed:
     recorded = closed.record.decision
@@ -94,7 +91,7 @@ def _replay(
     differences: tuple[str, ...] = (f"the outcomes of {opened.run_id} are gone",)
     if outcomes is not None:
         try:
-            recomputed = _decide(opened, closed.record, answer, before, outcomes, tasks_of(opened.params), changes)
+            recomputed = _decide(opened, closed.record, answer, before, outcomes, changes)
             differences = tuple(_differences(recorded, recomputed))
         except EvidenceError as error:
             differences = (str(error),)
@@ -113,12 +110,12 @@ def _decide(
     answer: Answer | None,
     before: Sequence[CycleRecord],
     outcomes: Outcomes,
-    tasks: Sequence[str],
     changes: Mapping[str, Any],
 ) -> Decision:
     given = {name: rule for name, rule in opened.params["gating"].items() if name in GateRules.model_fields}
     rules = validated(GateRules, "gating", {**given, **changes})
     last_rung = record.plan.rung == len(opened.params["training"]["ladder"]) - 1
+    tasks = list(record.decision.evidence.task_scores)  # in the order of the suite
     verdict = gate.decide(outcomes, tasks, before, rules, last_rung=last_rung, rung=record.plan.rung)
     return answered(verdict, answer) if answer and verdict.verdict == "promote" else verdict
 

@@ -1,12 +1,12 @@
 """What waits for a person, where ``gating.approval`` is human: promotions, and a changed constitution."""
 
-from typing import cast
-
 from kedro.framework.hooks import hook_impl
-from kedro.io import CatalogProtocol, DataCatalog, Version
+from kedro.io import CatalogProtocol
 
+from leagents_kedro.datasets.versions import version_of
 from leagents_kedro.history.history import History, Opened
 from leagents_kedro.loop.provenance import constitution_digest
+from leagents_kedro.records import Decision
 
 
 def awaiting_cycle(history: History, catalog: CatalogProtocol) -> Opened | None:
@@ -16,8 +16,9 @@ def awaiting_cycle(history: History, catalog: CatalogProtocol) -> Opened | None:
         return None
     if opened.params.get("gating", {}).get("approval") != "human":
         return None
-    verdict = cast(DataCatalog, catalog).get("verdict", version=Version(opened.run_id, None))
-    return opened if verdict and verdict.exists() and verdict.load().verdict == "promote" else None
+    dataset = version_of(catalog, "verdict", opened.run_id)
+    verdict: Decision | None = dataset.load() if dataset and dataset.exists() else None
+    return opened if verdict and verdict.verdict == "promote" else None
 
 
 def awaiting_constitution(history: History, catalog: CatalogProtocol) -> str | None:

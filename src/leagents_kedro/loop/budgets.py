@@ -10,11 +10,8 @@ from pathlib import Path
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.io import CatalogProtocol
 
-from leagents_kedro.errors import ParameterError
 from leagents_kedro.history.history import History
-from leagents_kedro.loop.events import device_seconds
 from leagents_kedro.parameters.loop import LoopParams
 
 _BYTES_PER_GB = 10**9
@@ -46,22 +43,14 @@ class WallTimeBudgetHooks:
 
 
 class DeviceTimeBudgetHooks:
-    """``loop.max_gpu_hours``: the time of training and rollouts, killed attempts included, as the event log has it."""
+    """``loop.max_gpu_hours``: the time of training and rollouts, killed attempts included, as the ledger has it."""
 
     @hook_impl
-    def repeat_run(self, history: History, params: LoopParams, catalog: CatalogProtocol) -> str | None:
-        """Give a reason once the run has its device time.
-
-        Raises:
-            ParameterError: There is no event log to count from.
-        """
-        if params.max_gpu_hours is None:
-            return None
-        if "events" not in catalog:
-            raise ParameterError("loop.max_gpu_hours needs the event log: the catalog has no entry 'events'.")
+    def repeat_run(self, history: History, params: LoopParams) -> str | None:
+        """Give a reason once the run has its device time."""
         run = history.current_run
-        hours = device_seconds(catalog["events"].load(), [cycle.opened.run_id for cycle in run.cycles]) / 3600
-        if hours < params.max_gpu_hours:
+        hours = run.device_seconds / 3600
+        if params.max_gpu_hours is None or hours < params.max_gpu_hours:
             return None
         return f"run {run.number} used the device for {hours:.2f} h (loop.max_gpu_hours={params.max_gpu_hours})"
 

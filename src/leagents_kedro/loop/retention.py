@@ -71,7 +71,7 @@ class RetentionHooks:
         self._release()
 
     @hook_impl
-    def between_cycles(self, history: History, catalog: CatalogProtocol, started: int) -> None:
+    def between_cycles(self, history: History, catalog: CatalogProtocol, closed_here: int) -> None:
         """Delete what abandoned cycles published, scratch, what killed runs left, and what retention lets go."""
         discard_abandoned(history, catalog)
         datasets = _datasets(catalog)
@@ -81,7 +81,7 @@ class RetentionHooks:
                     if alone or folder.name in history.run_ids:
                         workspace.discard(folder.name)
             for dataset in datasets.values():
-                if alone and not started and isinstance(dataset, PublishedDataset):
+                if alone and not closed_here and isinstance(dataset, PublishedDataset):
                     dataset.discard_strays()
             if alone and (params := _params(catalog.load("parameters"))):
                 _retire(params, history, catalog, datasets)

@@ -8,6 +8,9 @@ from kedro.io import CatalogProtocol
 from leagents_kedro.history.history import History
 from leagents_kedro.parameters.loop import LoopParams
 
+DEVICE = "device"
+"""The tag of nodes whose time counts as device time."""
+
 
 class LoopSpecs:
     """The hooks that Kedro lacks: before and between cycles, whether another is to be run, and whether it can be."""
@@ -21,24 +24,26 @@ class LoopSpecs:
         """
 
     @hook_spec
-    def between_cycles(self, history: History, catalog: CatalogProtocol, started: int) -> None:
+    def between_cycles(self, history: History, catalog: CatalogProtocol, closed_here: int) -> None:
         """Tidy up while no cycle is open, before anything asks for latest versions.
 
         Args:
             history: The past, all of whose cycles have ended.
             catalog: Latest versions, and the parameters.
-            started: Number of cycles that this command has closed.
+            closed_here: Number of cycles that this command has closed.
         """
 
     @hook_spec
-    def repeat_run(self, history: History, params: LoopParams, catalog: CatalogProtocol, started: int) -> str | None:
+    def repeat_run(
+        self, history: History, params: LoopParams, catalog: CatalogProtocol, closed_here: int
+    ) -> str | None:
         """Say whether the next cycle may be opened.
 
         Args:
             history: The past, all of whose cycles have ended.
             params: Parameters of the loop.
             catalog: Latest versions, and the parameters.
-            started: Number of cycles that this command has closed.
+            closed_here: Number of cycles that this command has closed.
 
         Returns:
             A reason not to, or ``None``.

@@ -11,15 +11,15 @@ class GateHooks:
     """End the loop where the gate's decision says so."""
 
     @hook_impl
-    def repeat_run(self, history: History, params: LoopParams, started: int) -> str | None:
+    def repeat_run(self, history: History, params: LoopParams, closed_here: int) -> str | None:
         """Give a reason after a stop, and hand over once after an escalation."""
         if not history.cycles:
             return None
         last = history.cycles[-1]
         said = f"cycle {last.plan.cycle} said {last.decision.verdict}: {last.decision.reason}"
-        if last.decision.verdict == "stop" and (started or params.after_stop == "halt"):
+        if last.decision.verdict == "stop" and (closed_here or params.after_stop == "halt"):
             return f"{said}. To go on nevertheless: --params=loop.after_stop=continue"
-        if last.decision.verdict == "escalate" and started and params.on_escalate == "handover":
+        if last.decision.verdict == "escalate" and closed_here and params.on_escalate == "handover":
             return f"{said}. The same command goes on with the next rung"
         return None
 

@@ -10,7 +10,8 @@ from kedro.pipeline import Pipeline
 from leagents_kedro.shortcuts.imports import import_libraries
 
 _EVALUATION = "params:evaluation"  # input of every node that simulates
-_TRAINING = ("leagents_kedro.simulation.metaworld.config", "lerobot.policies.factory")
+_SUITE = "params:suite"
+_TRAINING = ("lerobot.policies.factory",)
 
 
 class WarmUpHooks:
@@ -19,7 +20,8 @@ class WarmUpHooks:
     @hook_impl
     def before_loop(self, parameters: dict[str, Any]) -> None:
         """Begin before anything heavy is imported here."""
-        _start_server(parameters.get("evaluation"))
+        if "suite" in parameters:
+            _start_server(parameters["suite"]["environment"], parameters["evaluation"])
 
     @hook_impl(tryfirst=True)
     def before_cycle_opened(self, catalog: CatalogProtocol) -> None:
@@ -31,15 +33,15 @@ class WarmUpHooks:
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         """Begin where a single stage or a resumed cycle is run."""
         if _EVALUATION in pipeline.inputs():
-            _start_server(catalog.load(_EVALUATION).model_dump())
+            _start_server(catalog.load(_SUITE).environment, catalog.load(_EVALUATION).model_dump())
             _import()
 
 
-def _start_server(evaluation: dict[str, Any] | None) -> None:
-    if evaluation and (evaluation["workers"] != 1 or evaluation["episode_timeout_s"]):
+def _start_server(environment: str, evaluation: dict[str, Any]) -> None:
+    if evaluation["workers"] != 1 or evaluation["episode_timeout_s"]:
         from leagents_kedro.simulation.workers import warm_up
 
-        warm_up()
+        warm_up(environment)
 
 
 @cache

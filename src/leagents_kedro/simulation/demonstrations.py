@@ -1,50 +1,33 @@
-"""Demonstrations by MetaWorld's scripted experts."""
+"""Demonstrations by the scripted experts of an environment."""
 
-from collections.abc import Callable, Sequence
-from itertools import islice
+import numpy as np
 
 from leagents_kedro.episodes.shards import Episode
-from leagents_kedro.errors import SimulationError
-from leagents_kedro.foundation.seeds import derive_seed
 from leagents_kedro.records import Outcome
-from leagents_kedro.simulation.rollouts import Trial
+from leagents_kedro.simulation.environments import Trial
+from leagents_kedro.simulation.pool import EnvironmentPool
+from leagents_kedro.simulation.rollouts import EpisodeRun
 
 
-def collect_demonstrations(
-    requests: dict[str, int],
-    attempt: Callable[[Sequence[Trial]], list[tuple[Outcome, Episode | None]]],
-    *,
-    seed_names: tuple[str | int, ...],
-    max_attempts_factor: int,
-) -> list[Episode]:
-    """Return as many successful episodes of each task as ``requests`` says, task by task.
+def demonstrate(trial: Trial, pool: EnvironmentPool, action_noise: float) -> tuple[Outcome, Episode | None]:
+    """Return what came of an expert's attempt, with its episode if it succeeded.
 
-    The i-th attempt at a task has the seed ``derive_seed("demonstration", *seed_names, task, index=i)``. Tasks that
-    miss successes are attempted as many times again, all together, so that no attempt is made in vain.
-
-    Args:
-        attempt: Returns what came of each trial, with its episode if it succeeded.
+    The seed draws the placement as well as Gaussian noise of standard deviation ``action_noise`` on the expert's
+    actions, which are clipped to [-1, 1] and recorded as applied.
 
     Raises:
-        SimulationError: ``max_attempts_factor`` attempts an episode did not give enough successes of a task.
+        ParameterError: The environment has no experts.
+        SimulationError: The environment failed; names task, seed, and step.
     """
-    found: dict[str, list[Episode]] = {task: [] for task in requests}
-    unused = {task: iter(range(count * max_attempts_factor)) for task, count in requests.items()}
-    while True:
-        trials = [
-            Trial(task, derive_seed("demonstration", *seed_names, task, index=index))
-            for task, count in requests.items()
-            for index in islice(unused[task], count - len(found[task]))
-        ]
-        if not trials:
-            break
-        for trial, (_, episode) in zip(trials, attempt(trials), strict=True):
-            if episode:
-                found[trial.task].append(episode)
-    for task, count in requests.items():
-        if len(found[task]) < count:
-            raise SimulationError(
-                f"task {task}: {len(found[task])} of {count * max_attempts_factor} attempts of the expert succeeded, "
-                f"expected {count}; lower action_noise or allow longer episodes"
-            )
-    return [episode for episodes in found.values() for episode in episodes]
+    expert = pool.environment.expert(trial.task)
+    noise = np.random.default_rng(trial.seed)
+    run = EpisodeRun(trial, pool, keep_episode=True)
+    try:
+        while not run.ended:
+            action = expert(run.observation)
+            action = (action + noise.normal(0, action_noise, action.shape)).clip(-1, 1).astype(np.float32)
+            run.apply([action])
+    finally:
+        run.leave()
+    outcome, episode = run.result()
+    return outcome, episode if outcome.success else None

@@ -1,37 +1,138 @@
-"""LeRobot's environments."""
+"""What the loop has to know of an environment: one small class for each of LeRobot's environment types.
 
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+`Environment` serves any type of LeRobot, and of an installed ``lerobot_env_*`` package. A type with more to tell has a
+folder here, whose ``environment.py`` registers a class of its own: ``docs/extend.md`` says how.
+"""
+
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
 
 from leagents_kedro.errors import ParameterError
 from leagents_kedro.foundation.spelling import no_such
+from leagents_kedro.records import Task
 
 if TYPE_CHECKING:
+    import gymnasium as gym
     from lerobot.envs.configs import EnvConfig
 
+    from leagents_kedro.simulation.pool import EnvironmentPool
 
-def environment_config(environment: str, task: str | None, options: dict[str, Any]) -> "EnvConfig":
-    """Return LeRobot's configuration of ``task`` (None: the type's default) in an environment of a registered type.
+type Expert = Callable[[dict[str, Any]], np.ndarray]
+"""A scripted policy: from an observation of the environment to the action (action_dim,) that it would take."""
 
-    Raises:
-        ParameterError: The type or an option is unknown, or LeRobot refuses an option's value.
-    """
+_types: dict[str, type["Environment"]] = {}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One episode to run."""
+
+    task: str
+    seed: int
+
+
+class Environment:
+    """The environments of one LeRobot type."""
+
+    config_module: ClassVar[str | None] = None
+    """The module that registers this type with LeRobot, where neither LeRobot nor a package does."""
+
+    preloaded: ClassVar[tuple[str, ...]] = ()
+    """Modules that the server of worker processes imports before it forks them; then it calls `prepare`."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def prepare(self) -> None:
+        """Do once, in the server of worker processes, what every worker would do again."""
+
+    def tasks(self, names: Sequence[str], pool: "EnvironmentPool") -> tuple[Task, ...]:
+        """Return the tasks that ``names`` stand for, in that order, each once.
+
+        Raises:
+            ParameterError: A name is unknown.
+        """
+        return tuple(Task(name=name, sentence=pool.sentence(name)) for name in dict.fromkeys(names))
+
+    def config(self, task: str | None, options: dict[str, Any]) -> "EnvConfig":
+        """Return LeRobot's configuration of ``task`` (None: the type's default).
+
+        Raises:
+            ParameterError: The type or an option is unknown, or LeRobot refuses an option's value.
+        """
+        config_class = _config_class(self.name)
+        known = [field.name for field in fields(config_class) if field.name != "task"]
+        for option in options:
+            if option not in known:
+                raise ParameterError(no_such(f"option of environment {self.name}", option, known))
+        try:
+            return config_class(**options) if task is None else config_class(task=task, **options)
+        except (TypeError, ValueError) as error:
+            raise ParameterError(f"environment {self.name} refuses options {options}: {error}") from error
+
+    def begin(self, env: "gym.Env", trial: Trial) -> dict[str, Any]:
+        """Reset ``env`` to the one episode that ``trial`` stands for, and return the first observation."""
+        observation, _ = env.reset(seed=trial.seed)
+        return observation
+
+    def expert(self, task: str) -> Expert:
+        """Return the scripted policy of ``task``.
+
+        Raises:
+            ParameterError: This environment has none.
+        """
+        having = sorted(name for name, kind in _known().items() if kind.has_experts())
+        raise ParameterError(
+            f"environment {self.name!r} has no scripted experts; only {', '.join(having)} has: import demonstrations"
+        )
+
+    @classmethod
+    def has_experts(cls) -> bool:
+        """Whether `expert` gives a policy for every task."""
+        return cls.expert is not Environment.expert
+
+
+def register[Kind: type[Environment]](name: str) -> Callable[[Kind], Kind]:
+    """Let a subclass of `Environment` stand for LeRobot's environment type ``name``."""
+
+    def registered(kind: Kind) -> Kind:
+        _types[name] = kind
+        return kind
+
+    return registered
+
+
+def environment_of(name: str) -> Environment:
+    """Return what the loop knows of LeRobot's environment type ``name``."""
+    return _known().get(name, Environment)(name)
+
+
+@cache
+def _known() -> dict[str, type[Environment]]:
+    """Return the types that have a folder here, by name."""
+    package = import_module(__package__)
+    for module in pkgutil.iter_modules(package.__path__, f"{__package__}."):
+        if module.ispkg:
+            import_module(f"{module.name}.environment")
+    return _types
+
+
+def _config_class(name: str) -> type["EnvConfig"]:
     from lerobot.envs.configs import EnvConfig
     from lerobot.utils.import_utils import register_third_party_plugins
 
-    import leagents_kedro.simulation.metaworld.config  # noqa: F401  (registers its type)
-
-    if environment not in EnvConfig.get_known_choices():
+    for kind in _known().values():
+        if kind.config_module:
+            import_module(kind.config_module)
+    if name not in EnvConfig.get_known_choices():
         register_third_party_plugins()
-    choices = EnvConfig.get_known_choices()
-    if environment not in choices:
-        raise ParameterError(no_such("environment type", environment, choices))
-    config_class = choices[environment]
-    known = [field.name for field in fields(config_class) if field.name != "task"]
-    for option in options:
-        if option not in known:
-            raise ParameterError(no_such(f"option of environment {environment}", option, known))
-    try:
-        return config_class(**options) if task is None else config_class(task=task, **options)
-    except (TypeError, ValueError) as error:
-        raise ParameterError(f"environment {environment} refuses options {options}: {error}") from error
+    choices: dict[str, type[EnvConfig]] = EnvConfig.get_known_choices()
+    if name not in choices:
+        raise ParameterError(no_such("environment type", name, choices))
+    return choices[name]

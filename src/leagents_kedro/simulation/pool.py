@@ -1,12 +1,11 @@
 """Environments of a suite, made when they are needed and used again."""
 
 from contextlib import suppress
-from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from leagents_kedro.errors import ParameterError
-from leagents_kedro.simulation.environments import environment_config
+from leagents_kedro.simulation.environments import environment_of
 
 if TYPE_CHECKING:
     import gymnasium as gym
@@ -19,7 +18,7 @@ class EnvironmentPool:
     """Environments of one LeRobot type and ``options``; used as a context manager that closes them all."""
 
     def __init__(self, environment: str, options: dict[str, Any]):
-        self.environment = environment
+        self.environment = environment_of(environment)
         self.options = options
         self._configs: dict[str, EnvConfig] = {}
         self._sentences: dict[str, str] = {}
@@ -37,37 +36,8 @@ class EnvironmentPool:
     def config(self, task: str) -> "EnvConfig":
         """Return LeRobot's configuration of the environments of ``task``."""
         if task not in self._configs:
-            self._configs[task] = environment_config(self.environment, task, self.options)
+            self._configs[task] = self.environment.config(task, self.options)
         return self._configs[task]
-
-    @cached_property
-    def _default_config(self) -> "EnvConfig":
-        return environment_config(self.environment, None, self.options)
-
-    @property
-    def fps(self) -> int:
-        """Frames a second, which is also environment steps a second."""
-        return self._default_config.fps
-
-    @cached_property
-    def features(self) -> dict[str, dict[str, Any]]:
-        """LeRobotDataset features of the episodes that these environments give: what a policy sees, does, and gets."""
-        from lerobot.configs import FeatureType
-
-        config = self._default_config
-        features = {}
-        for key, feature in config.features.items():
-            image = feature.type is FeatureType.VISUAL
-            features[config.features_map[key]] = {
-                "dtype": "video" if image else "float32",
-                "shape": tuple(feature.shape),
-                "names": ["height", "width", "channels"] if image else None,
-            }
-        return features | {
-            "next.reward": {"dtype": "float32", "shape": (1,), "names": None},
-            "next.success": {"dtype": "bool", "shape": (1,), "names": None},
-            "next.done": {"dtype": "bool", "shape": (1,), "names": None},
-        }
 
     def sentence(self, task: str) -> str:
         """Return what a policy is told to do: the environment's task description, else the name of the task."""
@@ -117,8 +87,10 @@ class EnvironmentPool:
         try:
             groups = self.config(task).create_envs(n_envs=1, use_async_envs=False)
         except (ImportError, gym.error.Error) as error:
-            raise ParameterError(f"environment {self.environment} cannot make task {task!r}: {error}") from error
+            raise ParameterError(f"environment {self.environment.name} cannot make task {task!r}: {error}") from error
         vectors = [vector for group in groups.values() for vector in group.values()]
         if len(vectors) != 1:
-            raise ParameterError(f"{task!r} of environment {self.environment} stands for {len(vectors)} tasks, not one")
+            raise ParameterError(
+                f"{task!r} of environment {self.environment.name} stands for {len(vectors)} tasks, not one"
+            )
         return vectors[0].envs[0]

@@ -5,7 +5,7 @@ again: its calls are full for as long as there are episodes to run.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import batched
@@ -16,6 +16,8 @@ import numpy as np
 from leagents_kedro.episodes.shards import Episode
 from leagents_kedro.errors import ParameterError, SimulationError
 from leagents_kedro.records import Outcome
+from leagents_kedro.simulation.environments import Trial
+from leagents_kedro.simulation.observations import policy_columns
 from leagents_kedro.simulation.pool import EnvironmentPool
 
 if TYPE_CHECKING:
@@ -26,14 +28,6 @@ if TYPE_CHECKING:
 
 _CONVERTED_FRAMES = 64  # at once: images are four times as large while they are float32
 _STEP_BITS = 20  # below an episode's seed, for the seeds of its policy calls
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One episode to run."""
-
-    task: str
-    seed: int
 
 
 def roll_out(
@@ -85,17 +79,6 @@ def roll_out(
     return [results[position] for position in range(len(trials))]
 
 
-def begin_episode(env: "gym.Env", seed: int) -> dict[str, Any]:
-    """Reset ``env`` to the one episode that ``seed`` stands for and return the first observation.
-
-    LIBERO's initial states follow a counter of resets, not the seed; it is set so that they follow the seed.
-    """
-    if hasattr(env.unwrapped, "init_state_id"):
-        env.unwrapped.init_state_id = seed
-    observation, _ = env.reset(seed=seed)
-    return observation
-
-
 @dataclass
 class Recording:
     """The frames of one episode in progress, as the environment gave them."""
@@ -119,7 +102,7 @@ class Recording:
         ``next.*`` of reward (float32), success, and done (bool).
         """
         frames = len(self.actions)
-        blocks = [_columns(list(block), env, config) for block in batched(self.observations, _CONVERTED_FRAMES)]
+        blocks = [policy_columns(list(block), env, config) for block in batched(self.observations, _CONVERTED_FRAMES)]
         columns = {key: np.concatenate([block[key] for block in blocks]) for key in blocks[0]}
         columns["action"] = np.array(self.actions, np.float32)
         columns["next.reward"] = np.array(self.rewards, np.float32)[:, None]
@@ -143,7 +126,7 @@ class EpisodeRun:
         self._limit = _episode_limit(self.env, trial)
         self._recording = Recording() if keep_episode else None
         try:
-            self.observation = begin_episode(self.env, trial.seed)
+            self.observation = pool.environment.begin(self.env, trial)
         except Exception as error:
             self.leave()
             raise self.failure(f"the environment raised {error!r}") from error
@@ -224,25 +207,3 @@ def _episode_limit(env: "gym.Env", trial: Trial) -> int:
             f"task {trial.task}: the environment has no '_max_episode_steps', LeRobot's name for an episode's limit"
         )
     return env.get_wrapper_attr("_max_episode_steps")
-
-
-def _columns(observations: list[dict[str, Any]], env: "gym.Env", config: "EnvConfig") -> dict[str, np.ndarray]:
-    """Return observations as the columns that LeRobot's own conversions make of them."""
-    from gymnasium.vector.utils import concatenate, create_empty_array
-    from lerobot.envs.utils import preprocess_observation
-
-    space = env.observation_space
-    stacked = concatenate(space, observations, create_empty_array(space, len(observations)))
-    preprocess, _ = config.get_env_processors()
-    batch = preprocess(preprocess_observation(stacked))
-    return dict(_arrays(batch))
-
-
-def _arrays(batch: dict[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
-    import torch
-
-    for key, value in batch.items():
-        if key.startswith("observation.image"):
-            yield key, (value * 255).round().to(torch.uint8).movedim(-3, -1).numpy()
-        elif key.startswith("observation."):
-            yield key, value.to(torch.float32).numpy()

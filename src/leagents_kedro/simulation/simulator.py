@@ -4,14 +4,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from leagents_kedro.errors import ParameterError
 from leagents_kedro.parameters.evaluation import EvaluationParams
 from leagents_kedro.parameters.suite import SuiteParams
 from leagents_kedro.policies.checkpoints import resolve_device
-from leagents_kedro.records import Checkpoint
+from leagents_kedro.records import Checkpoint, Suite
 from leagents_kedro.simulation import workers
-from leagents_kedro.simulation.rollouts import Trial
-from leagents_kedro.simulation.station import ExpertRequest, PolicyFile, PolicyRequest, Progress, Rollout, Station
+from leagents_kedro.simulation.environments import Trial, environment_of
+from leagents_kedro.simulation.station import (
+    ExpertRequest,
+    PolicyFile,
+    PolicyRequest,
+    Progress,
+    Rollout,
+    Station,
+    SuiteRequest,
+)
 
 _station = Station()  # of this process
 
@@ -58,21 +65,34 @@ class Simulator:
             ParameterError: The environment has no experts.
             SimulationError: An environment failed or hung; names the episode.
         """
-        if self.environment != "metaworld_state":
-            raise ParameterError(
-                f"environment {self.environment!r} has no scripted experts; only metaworld_state has: import "
-                "demonstrations"
-            )
+        environment = environment_of(self.environment)
+        if not environment.has_experts():
+            environment.expert(trials[0].task)
         return self._run(
             ExpertRequest(self.environment, self.options, tuple(trials), action_noise), self._processes, progress
         )
+
+    def describe(self, tasks: Sequence[str]) -> Suite:
+        """Return the suite of ``tasks``, names of tasks or groups.
+
+        Raises:
+            ParameterError: The environment type, an option, a task, or a group is unknown.
+            SimulationError: The environment cannot begin an episode, or hung.
+        """
+        request = SuiteRequest(self.environment, self.options, tuple(tasks))
+        if self._runs_here(self._processes):
+            return request.run(_station)
+        return workers.ask(request, self.episode_timeout_s)
+
+    def _runs_here(self, processes: int) -> bool:
+        return processes == 1 and self.episode_timeout_s is None
 
     @property
     def _processes(self) -> int:
         return workers.usable_cores() if self.workers == "auto" else self.workers
 
     def _run(self, request: PolicyRequest | ExpertRequest, processes: int, progress: Progress | None) -> list[Rollout]:
-        if processes == 1 and self.episode_timeout_s is None:
+        if self._runs_here(processes):
             return request.run(_station, progress)
         return workers.distribute(request, processes, self.episode_timeout_s, progress)
 
@@ -82,6 +102,6 @@ def policy_file(checkpoint: Checkpoint, evaluation: EvaluationParams) -> PolicyF
     return PolicyFile(checkpoint.path, checkpoint.digest, resolve_device(evaluation.device), evaluation.torch_threads)
 
 
-def simulator(suite: SuiteParams, evaluation: EvaluationParams) -> Simulator:
+def simulator(suite: Suite | SuiteParams, evaluation: EvaluationParams) -> Simulator:
     """Return the environments of ``suite``, run as evaluation is configured."""
     return Simulator(suite.environment, suite.options, evaluation.workers, evaluation.episode_timeout_s)

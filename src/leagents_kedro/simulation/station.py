@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leagents_kedro.episodes.shards import Episode
-from leagents_kedro.records import Outcome
-from leagents_kedro.simulation.metaworld.expert import demonstrate
+from leagents_kedro.errors import SimulationError
+from leagents_kedro.records import Outcome, Suite
+from leagents_kedro.simulation.demonstrations import demonstrate
+from leagents_kedro.simulation.environments import Trial
+from leagents_kedro.simulation.observations import episode_features
 from leagents_kedro.simulation.pool import EnvironmentPool
-from leagents_kedro.simulation.rollouts import Trial, roll_out
+from leagents_kedro.simulation.rollouts import roll_out
 
 if TYPE_CHECKING:
     from leagents_kedro.policies.actor import Actor
@@ -39,7 +42,7 @@ class Station:
 
     def pool(self, environment: str, options: dict[str, Any]) -> EnvironmentPool:
         """Return the environments of a suite; those of the suite before are closed."""
-        if self._pool is None or (self._pool.environment, self._pool.options) != (environment, options):
+        if self._pool is None or (self._pool.environment.name, self._pool.options) != (environment, options):
             if self._pool:
                 self._pool.close()
             self._pool = EnvironmentPool(environment, options)
@@ -103,3 +106,27 @@ class ExpertRequest:
             if progress:
                 progress(len(rolled), sum(outcome.success for outcome, _ in rolled))
         return rolled
+
+
+@dataclass(frozen=True)
+class SuiteRequest:
+    """A look at an environment: its tasks, and the first observation of an episode."""
+
+    environment: str
+    options: dict[str, Any]
+    names: tuple[str, ...]
+
+    def run(self, station: Station) -> Suite:
+        """Return the suite of the tasks that ``names`` stand for."""
+        pool = station.pool(self.environment, self.options)
+        tasks = pool.environment.tasks(self.names, pool)
+        first = tasks[0].name
+        env, config = pool.acquire(first), pool.config(first)
+        try:
+            observation = pool.environment.begin(env, Trial(first, seed=0))
+            features = episode_features(observation, env, config)
+        except Exception as error:
+            pool.discard(env)
+            raise SimulationError(f"task {first}: the environment cannot begin an episode: {error!r}") from error
+        pool.release(first, env)
+        return Suite(environment=self.environment, options=self.options, tasks=tasks, features=features, fps=config.fps)

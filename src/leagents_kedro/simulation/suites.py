@@ -1,37 +1,27 @@
-"""Which tasks a suite has, and the LeRobot environment that runs one of them."""
+"""A suite, resolved once from its parameters: tasks, sentences, and what episodes of its environment hold."""
 
-from collections.abc import Sequence
-from functools import cache
-from typing import TYPE_CHECKING
+from leagents_kedro.constitution.commands import simulation_command
+from leagents_kedro.constitution.limits import Constitution, require
+from leagents_kedro.parameters.evaluation import EvaluationParams
+from leagents_kedro.parameters.suite import SuiteParams
+from leagents_kedro.records import Suite
+from leagents_kedro.simulation.simulator import simulator
 
-from leagents_kedro.errors import ParameterError
-from leagents_kedro.foundation.spelling import no_such
-from leagents_kedro.records import Task
-from leagents_kedro.simulation.metaworld.tasks import _metaworld, metaworld_tasks
-
-if TYPE_CHECKING:
-    pass
+_resolved: dict[str, Suite] = {}
 
 
-def resolve_suite(environment: str, tasks: Sequence[str]) -> tuple[Task, ...]:
-    """Return the tasks that ``tasks``, names of tasks or groups, stand for; in that order, each once.
+def resolve_suite(suite: SuiteParams, evaluation: EvaluationParams, constitution: Constitution) -> Suite:
+    """Return the suite that the parameters stand for, as its environment shows it.
+
+    A process looks at an environment once, in a worker where episodes are run in workers.
 
     Raises:
-        ParameterError: The environment type, a task, or a group is unknown.
+        ConstitutionError: The environment, or an option, is beyond the limits: it is not even made.
+        ParameterError: The environment type, an option, a task, or a group is unknown.
+        SimulationError: The environment cannot begin an episode.
     """
-    if environment not in ("metaworld", "metaworld_state"):
-        return _tasks_of_environment(environment, tuple(dict.fromkeys(tasks)))
-    groups, sentences = _metaworld()["DIFFICULTY_TO_TASKS"], metaworld_tasks()
-    names = dict.fromkeys(name for task in tasks for name in groups.get(task, [task]))
-    for name in names:
-        if name not in sentences:
-            raise ParameterError(no_such(f"{environment} task or group", name, [*groups, *sentences]))
-    return tuple(Task(name=name, sentence=sentences[name]) for name in names)
-
-
-@cache
-def _tasks_of_environment(environment: str, names: tuple[str, ...]) -> tuple[Task, ...]:
-    from leagents_kedro.simulation.pool import EnvironmentPool
-
-    with EnvironmentPool(environment, {}) as pool:
-        return tuple(Task(name=name, sentence=pool.sentence(name)) for name in names)
+    require(constitution, simulation_command(suite, episodes=1))
+    key = suite.model_dump_json()
+    if key not in _resolved:
+        _resolved[key] = simulator(suite, evaluation).describe(suite.tasks)
+    return _resolved[key]

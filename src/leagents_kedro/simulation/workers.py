@@ -19,13 +19,24 @@ from dataclasses import replace
 from math import ceil
 from multiprocessing import forkserver, get_context, parent_process
 from multiprocessing.connection import Connection, wait
+from typing import Any
 
 from leagents_kedro.errors import LeAgentsError, SimulationError
-from leagents_kedro.simulation.station import ExpertRequest, PolicyRequest, Progress, Rollout, Station
+from leagents_kedro.records import Suite
+from leagents_kedro.simulation import fork_server
+from leagents_kedro.simulation.station import (
+    ExpertRequest,
+    PolicyRequest,
+    Progress,
+    Rollout,
+    Station,
+    SuiteRequest,
+)
 
 logger = logging.getLogger(__name__)
 
-_PRELOADED = ["leagents_kedro.shortcuts.fork_server"]
+type Request = PolicyRequest | ExpertRequest | SuiteRequest
+
 _LARGEST_PORTION = 16
 _context = get_context("forkserver")
 
@@ -35,11 +46,18 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def warm_up() -> None:
-    """Start the server that workers are forked from, if there is none; returns before its imports are done."""
+def warm_up(environment: str) -> None:
+    """Start the server that workers are forked from, if there is none; returns before its imports are done.
+
+    It is made ready for one ``environment``; workers forked from it import what another one needs.
+    """
     main_is_script = sys.modules["__main__"].__spec__ is None  # such as `kedro`, which every child then imports, too
-    _context.set_forkserver_preload([*_PRELOADED, *["kedro.framework.cli"] * main_is_script])
-    forkserver.ensure_running()
+    _context.set_forkserver_preload([fork_server.__name__, *["kedro.framework.cli"] * main_is_script])
+    os.environ[fork_server.PREPARED_ENVIRONMENT] = environment
+    try:
+        forkserver.ensure_running()
+    finally:
+        del os.environ[fork_server.PREPARED_ENVIRONMENT]
 
 
 def distribute(
@@ -60,7 +78,7 @@ def distribute(
     try:
         while waiting or busy:
             while waiting and len(busy) < processes:
-                worker, portion = _idle.pop() if _idle else _Worker(), waiting.popleft()
+                worker, portion = _worker(request.environment), waiting.popleft()
                 busy[worker.connection] = worker, portion
                 limit_s = episode_timeout_s and episode_timeout_s * len(portion)
                 worker.assign(replace(request, trials=request.trials[portion.start : portion.stop]), limit_s)
@@ -83,22 +101,43 @@ def distribute(
     return [rollouts[position] for position in range(len(request.trials))]
 
 
+def ask(request: SuiteRequest, limit_s: float | None) -> Suite:
+    """Return the answer of one worker to ``request``, which may take ``limit_s``.
+
+    Raises:
+        LeAgentsError: What the request raised in the worker.
+        SimulationError: The worker crashed or hung.
+    """
+    worker = _worker(request.environment)
+    worker.assign(request, limit_s)
+    answer = worker.answer()
+    if answer is None:
+        raise SimulationError(
+            f"the process that made environment {request.environment} {worker.end()}; does the environment crash or "
+            "hang? evaluation.episode_timeout_s is the limit"
+        )
+    _idle.append(worker)
+    if isinstance(answer, LeAgentsError):
+        raise answer
+    return answer
+
+
 class _Worker:
     """A process that answers one portion at a time: with its rollouts, or with what they raised."""
 
-    def __init__(self) -> None:
-        warm_up()
+    def __init__(self, environment: str) -> None:
+        warm_up(environment)
         self.connection, theirs = _context.Pipe()
         self._process = _context.Process(target=_serve, args=(theirs,), daemon=True)
         self._process.start()
         theirs.close()
 
-    def assign(self, portion: PolicyRequest | ExpertRequest, limit_s: float | None) -> None:
+    def assign(self, portion: Request, limit_s: float | None) -> None:
         self._limit_s, self._started = limit_s, time.monotonic()
         with suppress(OSError):  # where the process is gone, its answer is missing
             self.connection.send((portion, limit_s))
 
-    def answer(self) -> list[Rollout] | LeAgentsError | None:
+    def answer(self) -> Any:
         """Return the answer, or None where the process ended before it gave one."""
         try:
             return self.connection.recv()
@@ -117,6 +156,10 @@ class _Worker:
 
 
 _idle: list[_Worker] = []
+
+
+def _worker(environment: str) -> _Worker:
+    return _idle.pop() if _idle else _Worker(environment)
 
 
 def _forget() -> None:
@@ -171,7 +214,7 @@ def _serve(connection: Connection) -> None:
             faulthandler.cancel_dump_traceback_later()
 
 
-def _answer(portion: PolicyRequest | ExpertRequest, station: Station) -> list[Rollout] | LeAgentsError:
+def _answer(portion: Request, station: Station) -> Any:
     try:
         return portion.run(station)
     except Exception as error:

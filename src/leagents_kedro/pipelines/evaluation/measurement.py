@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from leagents_kedro.foundation.files import write_atomically
 from leagents_kedro.parameters.evaluation import EvaluationParams
 from leagents_kedro.records import Checkpoint, Outcome
-from leagents_kedro.simulation.rollouts import Trial
+from leagents_kedro.simulation.environments import Trial
 from leagents_kedro.simulation.simulator import Simulator, policy_file
 
 _OUTCOMES = TypeAdapter(tuple[Outcome, ...])

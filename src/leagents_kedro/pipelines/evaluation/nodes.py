@@ -13,20 +13,20 @@ from leagents_kedro.gate.rules import schedule
 from leagents_kedro.gate.sequential import compare
 from leagents_kedro.parameters.evaluation import EvaluationParams
 from leagents_kedro.parameters.gating import GatingParams
-from leagents_kedro.parameters.suite import SuiteParams
 from leagents_kedro.pipelines.evaluation.measurement import Measurement
-from leagents_kedro.records import Checkpoint, Outcome, Outcomes, Task
-from leagents_kedro.simulation.rollouts import Trial
+from leagents_kedro.policies.checkpoints import resolve_device
+from leagents_kedro.records import Checkpoint, Outcome, Outcomes, Plan, Suite
+from leagents_kedro.simulation.environments import Trial
 from leagents_kedro.simulation.simulator import simulator
-from leagents_kedro.simulation.suites import resolve_suite
 
 
 def evaluate_candidate(
     candidate: Checkpoint,
     blessed: Checkpoint | None,
     previous: Outcomes | None,
+    plan: Plan,
     workspace: Path,
-    suite: SuiteParams,
+    suite: Suite,
     evaluation: EvaluationParams,
     gating: GatingParams,
     run_seed: int,
@@ -39,19 +39,18 @@ def evaluate_candidate(
     Raises:
         ConstitutionError: The episodes of one checkpoint, or the environment, are beyond the limits.
     """
-    tasks = resolve_suite(suite.environment, suite.tasks)
-    names = [task.name for task in tasks]
-    looks = schedule(gating, len(tasks))
-    require(constitution, simulation_command(suite, looks[-1]))
-    trials = paired_trials(tasks, looks[-1], run_seed, blessed)
+    require(constitution, simulation_command(suite, plan.evaluation_episodes))
+    looks = schedule(gating, len(suite.tasks))
+    trials = paired_trials(suite.names, plan.evaluation_episodes, run_seed, blessed)
     protocol = protocol_digest(suite, evaluation, run_seed)
+    known = _known_outcomes(previous, blessed, protocol)
     outcomes = Outcomes(
         environment=suite.environment,
         protocol=protocol,
         candidate_digest=candidate.digest,
         blessed_digest=blessed.digest if blessed else None,
         candidate=(),
-        blessed=_known_outcomes(previous, blessed, protocol),
+        blessed=known,
     )
     environments = simulator(suite, evaluation)
     challenger = Measurement(candidate, environments, workspace, evaluation)
@@ -60,24 +59,25 @@ def evaluate_candidate(
         for pairs in looks:
             outcomes = _extended(outcomes, challenger, champion, trials[:pairs])
             show(pairs, f"{sum(outcome.success for outcome in outcomes.candidate)} successes")
-            if champion and compare(pair_outcomes(outcomes, names), gating).state != "unfinished":
+            if champion and compare(pair_outcomes(outcomes, suite.names), gating).state != "unfinished":
                 break
-    return outcomes
+    return outcomes.model_copy(update={"measured": len(outcomes.candidate) + len(outcomes.blessed) - len(known)})
 
 
-def paired_trials(tasks: Sequence[Task], pairs: int, run_seed: int, blessed: Checkpoint | None) -> list[Trial]:
+def paired_trials(tasks: Sequence[str], pairs: int, run_seed: int, blessed: Checkpoint | None) -> list[Trial]:
     """Return the fixed order of episodes, round-robin over tasks, on seeds fresh for each blessed checkpoint."""
     era = blessed.digest if blessed else "none"
     return [
-        Trial(task.name, derive_seed("evaluation", run_seed, era, task.name, index=index))
+        Trial(task, derive_seed("evaluation", run_seed, era, task, index=index))
         for index in range(-(-pairs // len(tasks)))
         for task in tasks
     ][:pairs]
 
 
-def protocol_digest(suite: SuiteParams, evaluation: EvaluationParams, run_seed: int) -> str:
+def protocol_digest(suite: Suite, evaluation: EvaluationParams, run_seed: int) -> str:
     """Return a name for the conditions of an evaluation: under others, outcomes must be measured anew."""
-    conditions = (suite.model_dump_json(), evaluation.device, evaluation.torch_threads, run_seed)
+    device = resolve_device(evaluation.device)
+    conditions = (suite.model_dump_json(), device, evaluation.torch_threads, run_seed)
     return hashlib.sha256(repr(conditions).encode()).hexdigest()
 
 

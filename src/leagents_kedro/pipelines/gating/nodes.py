@@ -1,38 +1,34 @@
 """Whether the candidate is better, and which checkpoint is blessed from here on."""
 
-from typing import Any
-
 from leagents_kedro.errors import AwaitingApproval
 from leagents_kedro.gate import verdict as gate
 from leagents_kedro.history.answers import answered, waits_for_approval
 from leagents_kedro.history.history import History
 from leagents_kedro.parameters.gating import GatingParams
-from leagents_kedro.parameters.suite import SuiteParams
 from leagents_kedro.parameters.training import TrainingParams
-from leagents_kedro.records import Checkpoint, Decision, Outcomes, Plan
-from leagents_kedro.simulation.suites import resolve_suite
+from leagents_kedro.records import Checkpoint, Decision, Outcomes, Plan, Suite
 
 
 def decide(
     outcomes: Outcomes,
     plan: Plan,
-    ledger: list[dict[str, Any]],
-    suite: SuiteParams,
+    history: History,
+    suite: Suite,
     training: TrainingParams,
     gating: GatingParams,
 ) -> Decision:
     """Judge the candidate by recorded paired outcomes and the decisions before it."""
     return gate.decide(
         outcomes,
-        [task.name for task in resolve_suite(suite.environment, suite.tasks)],
-        History.of(ledger).before(plan.cycle),
+        suite.names,
+        history.before(plan.cycle),
         gating,
         rung=plan.rung,
         last_rung=plan.rung == len(training.ladder) - 1,
     )
 
 
-def approve_decision(verdict: Decision, ledger: list[dict[str, Any]], plan: Plan, gating: GatingParams) -> Decision:
+def approve_decision(verdict: Decision, history: History, plan: Plan, gating: GatingParams) -> Decision:
     """Give a person the last word on a promotion, where the rules want it.
 
     Raises:
@@ -40,7 +36,7 @@ def approve_decision(verdict: Decision, ledger: list[dict[str, Any]], plan: Plan
     """
     if gating.approval == "auto" or verdict.verdict != "promote":
         return verdict
-    if answer := History.of(ledger).answer_to(plan.cycle):
+    if answer := history.answer_to(plan.cycle):
         return answered(verdict, answer)
     raise AwaitingApproval(f"{waits_for_approval(plan.cycle)}. The gate says: {verdict.reason}")
 

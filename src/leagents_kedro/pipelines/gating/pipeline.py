@@ -11,7 +11,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 func=decide,
-                inputs=["outcomes", "plan", "ledger", "params:suite", "params:training", "params:gating"],
+                inputs=["outcomes", "plan", "ledger", "suite", "params:training", "params:gating"],
                 outputs="verdict",
                 name="decide",
             ),

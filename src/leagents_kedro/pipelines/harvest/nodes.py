@@ -13,19 +13,18 @@ from leagents_kedro.foundation.seeds import derive_seed
 from leagents_kedro.parameters.demonstrations import DemonstrationParams
 from leagents_kedro.parameters.evaluation import EvaluationParams
 from leagents_kedro.parameters.harvest import HarvestParams
-from leagents_kedro.parameters.suite import SuiteParams
-from leagents_kedro.records import Checkpoint, Decision, Outcomes, Plan
+from leagents_kedro.records import Checkpoint, Decision, Outcomes, Plan, Suite
 from leagents_kedro.simulation.collection import collect_episodes
-from leagents_kedro.simulation.rollouts import Trial
+from leagents_kedro.simulation.environments import Trial
 from leagents_kedro.simulation.simulator import policy_file, simulator
-from leagents_kedro.simulation.suites import resolve_suite
 
 
 def harvest_rollouts(
     decision: Decision,
     blessed: Checkpoint | None,
+    plan: Plan,
     mix: Shards,
-    suite: SuiteParams,
+    suite: Suite,
     harvest: HarvestParams,
     evaluation: EvaluationParams,
     run_seed: int,
@@ -36,14 +35,14 @@ def harvest_rollouts(
     Raises:
         ConstitutionError: The attempts, or the environment, are beyond the limits.
     """
-    if decision.verdict != "promote" or blessed is None or not harvest.attempts_per_task:
+    if decision.verdict != "promote" or blessed is None or not plan.harvest_attempts:
         return None
     trials = [
-        Trial(task.name, derive_seed("harvest", run_seed, blessed.digest, task.name, index=index))
-        for index in range(harvest.attempts_per_task)
-        for task in resolve_suite(suite.environment, suite.tasks)
+        Trial(task, derive_seed("harvest", run_seed, blessed.digest, task, index=index))
+        for index in range(plan.harvest_attempts // len(suite.tasks))
+        for task in suite.names
     ]
-    require(constitution, simulation_command(suite, len(trials)))
+    require(constitution, simulation_command(suite, plan.harvest_attempts))
     with progress_bar("harvest", len(trials), "episode") as show:
         rolled = simulator(suite, evaluation).roll_out(
             policy_file(blessed, evaluation),
@@ -66,7 +65,7 @@ def collect_demonstrations(
     outcomes: Outcomes,
     plan: Plan,
     mix: Shards,
-    suite: SuiteParams,
+    suite: Suite,
     demonstrations: DemonstrationParams,
     evaluation: EvaluationParams,
     run_seed: int,
@@ -94,12 +93,10 @@ def merge_rollouts(
     return Appended(mix, additions, compacted) if additions or compacted else mix
 
 
-def _requests(
-    outcomes: Outcomes, mix: Shards, suite: SuiteParams, demonstrations: DemonstrationParams
-) -> dict[str, int]:
+def _requests(outcomes: Outcomes, mix: Shards, suite: Suite, demonstrations: DemonstrationParams) -> dict[str, int]:
     counts = dict(zip(mix.tasks, np.bincount(mix.index.task, minlength=len(mix.tasks)).tolist(), strict=True))
     requests = {}
-    for task in resolve_suite(suite.environment, suite.tasks):
+    for task in suite.tasks:
         successes = [outcome.success for outcome in outcomes.candidate if outcome.task == task.name]
         failing = sum(successes) < demonstrations.failing_below * len(successes)
         wanted = demonstrations.growth_per_task * (demonstrations.failing_factor if failing else 1)

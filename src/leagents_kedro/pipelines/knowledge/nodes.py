@@ -1,7 +1,6 @@
 """What the cycle taught: a record for the ledger, and a page for people."""
 
 from leagents_kedro.episodes.shards import Shards
-from leagents_kedro.parameters.harvest import HarvestParams
 from leagents_kedro.records import Checkpoint, CycleRecord, Decision, Lessons, Outcomes, Plan, Score, Selection
 
 
@@ -50,13 +49,9 @@ def record_cycle(
     next_mix: Shards,
     outcomes: Outcomes,
     decision: Decision,
-    previous: Outcomes | None,
     demonstrations: Shards | None,
-    harvest: HarvestParams,
 ) -> CycleRecord:
     """Return what the ledger keeps of this cycle."""
-    harvests = len(decision.evidence.task_scores) if decision.verdict == "promote" else 0
-    known = len(previous.blessed) if previous and previous.blessed_digest == outcomes.blessed_digest else 0
     return CycleRecord(
         plan=plan,
         decision=decision,
@@ -64,9 +59,9 @@ def record_cycle(
         blessed_digest=outcomes.blessed_digest,
         mix_episodes=mix.total_episodes,
         selected_episodes=len(selection.indices),
-        evaluated_episodes=len(outcomes.candidate) + len(outcomes.blessed) - known,
+        evaluated_episodes=outcomes.measured,
         new_episodes=next_mix.total_episodes - mix.total_episodes,
-        harvested_attempts=harvest.attempts_per_task * harvests,
+        harvested_attempts=plan.harvest_attempts if decision.verdict == "promote" else 0,
         demonstrated_episodes=demonstrations.total_episodes if demonstrations else 0,
     )
 

@@ -4,19 +4,17 @@ from pathlib import Path
 
 from leagents_kedro.constitution.limits import Constitution
 from leagents_kedro.doctor.datasets import examine_dataset
-from leagents_kedro.doctor.needs import Needs
 from leagents_kedro.episodes.shards import NewEpisodes, Shards
 from leagents_kedro.errors import EpisodesError
 from leagents_kedro.foundation.findings import stop_at_errors
 from leagents_kedro.parameters.demonstrations import DemonstrationParams
 from leagents_kedro.parameters.evaluation import EvaluationParams
-from leagents_kedro.parameters.suite import SuiteParams
+from leagents_kedro.records import Suite
 from leagents_kedro.simulation.collection import collect_episodes
-from leagents_kedro.simulation.suites import resolve_suite
 
 
 def seed_mix(
-    suite: SuiteParams,
+    suite: Suite,
     demonstrations: DemonstrationParams,
     evaluation: EvaluationParams,
     run_seed: int,
@@ -29,8 +27,7 @@ def seed_mix(
         EpisodesError: The folder or Hub dataset has a fault, or does not fit the suite; the message names all.
     """
     if demonstrations.source == "experts":
-        tasks = resolve_suite(suite.environment, suite.tasks)
-        requests = {task.name: demonstrations.initial_per_task for task in tasks}
+        requests = dict.fromkeys(suite.names, demonstrations.initial_per_task)
         return collect_episodes(suite, demonstrations, evaluation, requests, run_seed, 0, constitution)
     local = demonstrations.source == "folder"
     root = (
@@ -38,7 +35,7 @@ def seed_mix(
         if local
         else _downloaded(str(demonstrations.repo_id), str(demonstrations.revision))
     )
-    stop_at_errors(examine_dataset(root, Needs.of(suite)), EpisodesError)
+    stop_at_errors(examine_dataset(root, suite), EpisodesError)
     return Shards(root)
 
 

@@ -2,6 +2,8 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from leagents_kedro.simulation.suites import resolve_suite
+
 from .nodes import seed_mix
 
 
@@ -10,9 +12,15 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
+                func=resolve_suite,
+                inputs=["params:suite", "params:evaluation", "constitution"],
+                outputs="suite",
+                name="resolve_suite",
+            ),
+            Node(
                 func=seed_mix,
                 inputs=[
-                    "params:suite",
+                    "suite",
                     "params:demonstrations",
                     "params:evaluation",
                     "params:loop.run_seed",

@@ -1,68 +1,65 @@
 """What the cycle does, and which episodes it trains on."""
 
-from typing import Any
-
-from leagents_kedro.constitution.commands import review, simulation_command, training_command
+from leagents_kedro.constitution.commands import planned_commands, review
 from leagents_kedro.constitution.limits import Constitution
 from leagents_kedro.episodes import selection as episodes
 from leagents_kedro.episodes.checks import check_dataset, check_fit
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import ParameterError
+from leagents_kedro.gate.rules import schedule
 from leagents_kedro.history.history import History
 from leagents_kedro.parameters.demonstrations import DemonstrationParams
 from leagents_kedro.parameters.gating import GatingParams
 from leagents_kedro.parameters.harvest import HarvestParams
 from leagents_kedro.parameters.selection import SelectionParams
-from leagents_kedro.parameters.suite import SuiteParams
 from leagents_kedro.parameters.training import TrainingParams
 from leagents_kedro.policies.training import policy_config
-from leagents_kedro.records import Checkpoint, CycleRecord, Initial, Plan, Selection
-from leagents_kedro.simulation.pool import EnvironmentPool
-from leagents_kedro.simulation.suites import resolve_suite
+from leagents_kedro.records import Checkpoint, CycleRecord, Initial, Plan, Selection, Suite
 
 
 def propose_plan(
-    ledger: list[dict[str, Any]], blessed: Checkpoint | None, training: TrainingParams, gating: GatingParams
+    history: History,
+    blessed: Checkpoint | None,
+    suite: Suite,
+    training: TrainingParams,
+    gating: GatingParams,
+    harvest: HarvestParams,
+    demonstrations: DemonstrationParams,
 ) -> Plan:
-    """Decide from the past alone which rung is trained, and from which weights."""
-    history = History.of(ledger)
+    """Decide from the past alone which rung is trained, and from which weights; count what the cycle may spend.
+
+    Raises:
+        ParameterError: A rung is unknown to LeRobot, or the looks do not fit the number of tasks.
+    """
     rung, initial, reason = _next_step(history.cycles, blessed, gating.lineage)
     for candidate in training.ladder:
         policy_config(candidate, training.device)
+    tasks = len(suite.tasks)
+    demonstrated = demonstrations.growth_per_task * demonstrations.failing_factor * demonstrations.max_attempts_factor
     return Plan(
         cycle=history.next_cycle,
         run=history.next_run,
         rung=rung,
         initial=initial,
         training_steps=training.rung(rung).steps,
+        evaluation_episodes=schedule(gating, tasks)[-1],
+        harvest_attempts=tasks * harvest.attempts_per_task,
+        demonstration_attempts=tasks * demonstrated if demonstrations.source == "experts" else 0,
         reason=reason,
     )
 
 
-def review_plan(
-    proposal: Plan,
-    constitution: Constitution,
-    suite: SuiteParams,
-    demonstrations: DemonstrationParams,
-    training: TrainingParams,
-    gating: GatingParams,
-    harvest: HarvestParams,
-) -> Plan:
+def review_plan(proposal: Plan, constitution: Constitution, suite: Suite, training: TrainingParams) -> Plan:
     """Let the plan pass where every command that it leads to is within the limits.
 
     Raises:
         ConstitutionError: A command would break a limit; the message names all of them.
     """
-    tasks = len(resolve_suite(suite.environment, suite.tasks))
-    collected = demonstrations.growth_per_task * demonstrations.failing_factor * demonstrations.max_attempts_factor
-    collects = demonstrations.source == "experts"
-    episodes = (gating.max_pairs, tasks * harvest.attempts_per_task, tasks * collected * collects)
-    commands = [training_command(training.rung(proposal.rung), training), simulation_command(suite, max(episodes))]
-    review(constitution, commands)
+    review(constitution, planned_commands(proposal, suite, training))
     return proposal
 
 
-def select_episodes(mix: Shards, suite: SuiteParams, selection: SelectionParams) -> Selection:
+def select_episodes(mix: Shards, suite: Suite, selection: SelectionParams) -> Selection:
     """Choose the episodes of the suite's tasks, balanced over tasks.
 
     Raises:
@@ -70,16 +67,14 @@ def select_episodes(mix: Shards, suite: SuiteParams, selection: SelectionParams)
         CoverageError: Tasks of the suite have no episode in the mix.
         EpisodesError: The mix is damaged, or its features or fps are not those of the environment.
     """
-    tasks = resolve_suite(suite.environment, suite.tasks)
-    sentences = [task.sentence for task in tasks]
+    sentences = suite.sentences
     if shared := sorted({sentence for sentence in sentences if sentences.count(sentence) > 1}):
         raise ParameterError(
             f"suite.tasks: several tasks have the sentence {', '.join(map(repr, shared))}, which is all that tells "
             "their episodes apart in a LeRobotDataset; keep one of them"
         )
     mix = check_dataset(mix.root)  # which has read its index
-    with EnvironmentPool(suite.environment, suite.options) as pool:
-        check_fit(mix, pool.features, pool.fps)
+    check_fit(mix, suite.features, suite.fps)
     everything = episodes.select_episodes(mix.index, mix.tasks, sentences, selection.per_task)
     counts = [len(indices) for indices in everything.values()]
     most = min(int(min(counts) * selection.max_imbalance), max(counts))

@@ -2,36 +2,44 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from leagents_kedro.simulation.suites import resolve_suite
+
 from .nodes import propose_plan, review_plan, select_episodes
 
 
 def create_pipeline() -> Pipeline:
-    """Return the pipeline that plans a cycle and selects its episodes."""
+    """Return the pipeline that resolves the suite, plans a cycle, and selects its episodes."""
     return Pipeline(
         [
             Node(
+                func=resolve_suite,
+                inputs=["params:suite", "params:evaluation", "constitution"],
+                outputs="suite",
+                name="resolve_suite",
+            ),
+            Node(
                 func=propose_plan,
-                inputs=["ledger", "blessed", "params:training", "params:gating"],
+                inputs=[
+                    "ledger",
+                    "blessed",
+                    "suite",
+                    "params:training",
+                    "params:gating",
+                    "params:harvest",
+                    "params:demonstrations",
+                ],
                 outputs="proposal",
                 name="propose_plan",
             ),
             Node(
                 func=review_plan,
-                inputs=[
-                    "proposal",
-                    "constitution",
-                    "params:suite",
-                    "params:demonstrations",
-                    "params:training",
-                    "params:gating",
-                    "params:harvest",
-                ],
+                inputs=["proposal", "constitution", "suite", "params:training"],
                 outputs="plan",
                 name="review_plan",
             ),
             Node(
                 func=select_episodes,
-                inputs=["mix", "params:suite", "params:selection"],
+                inputs=["mix", "suite", "params:selection"],
                 outputs="selection",
                 name="select_episodes",
             ),

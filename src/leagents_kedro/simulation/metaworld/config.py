@@ -12,16 +12,11 @@ from lerobot.envs.configs import EnvConfig
 from lerobot.utils.constants import ACTION, OBS_ENV_STATE, OBS_STATE
 
 from leagents_kedro.errors import ParameterError
-from leagents_kedro.simulation.metaworld.tasks import metaworld_tasks
-from leagents_kedro.simulation.suites import resolve_suite
+from leagents_kedro.simulation.metaworld.tasks import ACTION_DIM, AGENT_DIM, STATE_DIM, tasks_named
 
 if TYPE_CHECKING:
     from gymnasium.vector import VectorEnv
 
-ACTION_DIM = 4
-AGENT_DIM = 4
-METAWORLD_DIM = 39
-STATE_DIM = METAWORLD_DIM + len(metaworld_tasks())
 _HORIZON = 500  # steps, of MetaWorld's simulations
 
 
@@ -74,8 +69,8 @@ class MetaWorldStateConfig(EnvConfig):
 
         return {
             group: {
-                index: SyncVectorEnv([partial(MetaWorldStateEnv, task.name, **self.gym_kwargs)] * n_envs)
-                for index, task in enumerate(resolve_suite("metaworld_state", [group]))
+                index: SyncVectorEnv([partial(MetaWorldStateEnv, task, **self.gym_kwargs)] * n_envs)
+                for index, task in enumerate(tasks_named([group], "metaworld_state"))
             }
             for group in (self.task or "").replace(" ", "").split(",")
         }

@@ -1,4 +1,4 @@
-"""One of MetaWorld's tasks, observed as state; imports the simulator, which `metaworld_state` alone does not."""
+"""One of MetaWorld's tasks, observed as state; imports the simulator, which `config` does not."""
 
 import pickle
 from functools import cached_property, partial
@@ -12,9 +12,14 @@ from metaworld.sawyer_xyz_env import SawyerXYZEnv
 from metaworld.types import Task as MetaWorldTask
 
 from leagents_kedro.shortcuts import metaworld as metaworld_shortcuts
-from leagents_kedro.simulation.metaworld.config import ACTION_DIM, AGENT_DIM, METAWORLD_DIM, STATE_DIM
 from leagents_kedro.simulation.metaworld.scene import scene_of
-from leagents_kedro.simulation.metaworld.tasks import metaworld_tasks
+from leagents_kedro.simulation.metaworld.tasks import (
+    ACTION_DIM,
+    AGENT_DIM,
+    METAWORLD_DIM,
+    STATE_DIM,
+    metaworld_tasks,
+)
 
 
 class MetaWorldStateEnv(gym.Env):

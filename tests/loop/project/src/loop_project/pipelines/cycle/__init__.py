@@ -5,7 +5,6 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 from pydantic import BaseModel
@@ -26,8 +25,7 @@ class GatingParams(BaseModel, frozen=True, extra="forbid"):
     approval: str
 
 
-def propose(ledger: list[dict[str, Any]], blessed: Checkpoint | None, training: TrainingParams) -> Plan:
-    history = History.of(ledger)
+def propose(history: History, blessed: Checkpoint | None, training: TrainingParams) -> Plan:
     return Plan(
         cycle=history.next_cycle,
         run=history.next_run,
@@ -67,8 +65,8 @@ def decide(candidate: Checkpoint, plan: Plan, gating: GatingParams) -> Decision:
     return Decision(verdict=verdict, reason=f"scripted [{plan.cycle}]", evidence=evidence)
 
 
-def approve(verdict: Decision, ledger: list[dict[str, Any]], plan: Plan, gating: GatingParams) -> Decision:
-    return approve_decision(verdict, ledger, plan, gating)
+def approve(verdict: Decision, history: History, plan: Plan, gating: GatingParams) -> Decision:
+    return approve_decision(verdict, history, plan, gating)
 
 
 def publish(decision: Decision, candidate: Checkpoint, blessed: Checkpoint | None) -> Checkpoint | None:

@@ -1,0 +1,44 @@
+"""The ledger, read as the history that it tells and written row by row."""
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+from kedro.io.core import AbstractDataset
+
+from leagents_kedro.datasets.ledger import LedgerDataset
+from leagents_kedro.datasets.published import NamedErrors
+from leagents_kedro.history.history import History, Row
+
+
+class HistoryDataset(NamedErrors, AbstractDataset[Row, History]):
+    """The loop's memory: a `LedgerDataset` whose rows are those of ``leagents_kedro.history``."""
+
+    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None):
+        self._rows = LedgerDataset(filepath)
+        self.metadata = metadata
+
+    def load(self) -> History:
+        """Return the past; an empty one where there is no file.
+
+        Raises:
+            LedgerError: The file is damaged, or a row is malformed or out of order.
+        """
+        return History.of(self._rows.load())
+
+    def save(self, data: Row) -> None:
+        """Append a row, and wait until the disk has it."""
+        self._rows.save(data.model_dump(mode="json"))
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep every other driver of the loop out while the context is open.
+
+        Raises:
+            LedgerError: Another process holds the lock.
+        """
+        return self._rows.lock()
+
+    def _exists(self) -> bool:
+        return self._rows.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return self._rows._describe()

@@ -1,0 +1,63 @@
+"""What attempts at a cycle cost: the time that they use the device, as the ledger keeps it."""
+
+import time
+from datetime import datetime
+
+from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+from kedro.pipeline.node import Node
+
+from leagents_kedro.history.history import Cycle
+from leagents_kedro.loop.retention import scratch
+from leagents_kedro.loop.specs import DEVICE
+
+
+class DeviceMeter:
+    """Measures one attempt: the time of its nodes that are tagged `DEVICE`, on whatever device they run."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin another attempt."""
+        self._ended = 0.0
+        self._running: dict[str, float] = {}
+
+    @property
+    def seconds(self) -> float:
+        """The device time so far, that of nodes which are running, or were interrupted, included."""
+        now = time.monotonic()
+        return round(self._ended + sum(now - start for start in self._running.values()), 3)
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """Begin to count."""
+        if DEVICE in node.tags:
+            self._running[node.name] = time.monotonic()
+
+    @hook_impl
+    def after_node_run(self, node: Node) -> None:
+        """Count what the node took."""
+        self._end(node)
+
+    @hook_impl
+    def on_node_error(self, node: Node) -> None:
+        """Count what the node took, although it failed."""
+        self._end(node)
+
+    def _end(self, node: Node) -> None:
+        if node.name in self._running:
+            self._ended += time.monotonic() - self._running.pop(node.name)
+
+
+def uncharged_seconds(cycle: Cycle, catalog: CatalogProtocol) -> float:
+    """Return what the last attempt at an unfinished cycle cost, where it was killed before it could say so.
+
+    It is charged from its beginning until it last wrote into a workspace.
+    """
+    if cycle.is_charged:
+        return 0.0
+    folders = scratch(cycle.opened.run_id, catalog)
+    began = datetime.fromisoformat(cycle.began_at).timestamp()
+    wrote = max((path.stat().st_mtime for folder in folders for path in folder.rglob("*")), default=began)
+    return round(max(wrote - began, 0.0), 3)

@@ -1,0 +1,199 @@
+"""The driver of the loop: five steps, each of which a kill may interrupt and the next command repeats."""
+
+import logging
+import time
+from typing import Any, Protocol
+
+from kedro.framework.project import pipelines
+from kedro.io import CatalogProtocol
+from rich.console import Console
+
+from leagents_kedro.datasets.versions import next_run_id, pin, versioned_datasets
+from leagents_kedro.errors import AwaitingApproval
+from leagents_kedro.foundation.clock import now
+from leagents_kedro.history.answers import waits_for_approval
+from leagents_kedro.history.history import Charged, Closed, History, Opened, Resumed
+from leagents_kedro.history.status import render, summarise
+from leagents_kedro.loop.accounting import DeviceMeter, uncharged_seconds
+from leagents_kedro.loop.approval import awaiting_cycle
+from leagents_kedro.loop.provenance import changes, constitution_digest, merge_parameters, node_parameters
+from leagents_kedro.parameters.loop import LoopParams
+
+logger = logging.getLogger(__name__)
+
+
+class Kedro(Protocol):
+    """What the driver asks of the session, for one command."""
+
+    @property
+    def hook(self) -> Any:
+        """Kedro's hooks, and those of `LoopSpecs`, to be called."""
+
+    @property
+    def runtime_params(self) -> dict[str, Any]:
+        """The parameters that the command gives."""
+
+    def catalog(self) -> CatalogProtocol:
+        """Return the catalog of latest versions."""
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the project's parameters, as the command has them."""
+
+    def run_pipeline(self, name: str, **changed: Any) -> dict[str, Any]:
+        """Run a pipeline as the command asks for it, but for what is ``changed``; return its free outputs."""
+
+
+class Driver:
+    """Repeats the pipeline ``cycle`` until a hook gives a reason to stop.
+
+    Every cycle is one Kedro run, whose id is also the version that it saves. A cycle that was opened and not closed
+    is run again under its own id: its inputs stay pinned to the versions that it started from, its nodes get the
+    parameters that it was opened with, and outputs that it had published are not made twice.
+    """
+
+    def __init__(self, kedro: Kedro, meter: DeviceMeter, code: str | None):
+        """Drive ``kedro``; ``meter`` is one of its hooks, ``code`` the commit that the ledger names."""
+        self._kedro, self._meter, self._code = kedro, meter, code
+        self._closed_here = 0
+
+    def drive(self) -> dict[str, Any]:
+        """Go on with the loop, and return the free outputs of the last cycle.
+
+        Raises:
+            LedgerError: Another process drives the loop, or the ledger is damaged.
+        """
+        outputs: dict[str, Any] = {}
+        with self._kedro.catalog()["ledger"].lock():
+            try:
+                while opened := self.resume() or (self.open() if self.may_open() else None):
+                    start = time.monotonic()
+                    outputs = self.run(opened)
+                    self.close(opened, time.monotonic() - start)
+            except AwaitingApproval as waiting:
+                Console().print(f"No further cycle: {waiting}", markup=False, soft_wrap=True)
+        return outputs
+
+    def resume(self) -> Opened | None:
+        """Return the cycle that an earlier command left open, if there is one.
+
+        Raises:
+            AwaitingApproval: Its promotion waits for a person.
+        """
+        catalog = self._kedro.catalog()
+        history: History = catalog["ledger"].load()
+        cycle = history.unfinished
+        if cycle is None:
+            return None
+        opened = cycle.opened
+        if awaiting_cycle(history, catalog):
+            raise AwaitingApproval(waits_for_approval(opened.cycle))
+        self._warn_of_changes(opened, catalog)
+        seconds = uncharged_seconds(cycle, catalog)
+        row = Resumed(cycle=opened.cycle, run_id=opened.run_id, device_seconds=seconds, at=now())
+        catalog["ledger"].save(row)
+        return opened
+
+    def may_open(self) -> bool:
+        """Tidy up, and ask all hooks; where one gives a reason not to open another cycle, say it."""
+        catalog, hook = self._kedro.catalog(), self._kedro.hook
+        history: History = catalog["ledger"].load()
+        hook.between_cycles(history=history, catalog=catalog, closed_here=self._closed_here)
+        params = LoopParams.of(self._kedro.parameters())
+        reasons = hook.repeat_run(history=history, params=params, catalog=catalog, closed_here=self._closed_here)
+        if reasons:
+            Console().print(render(summarise(history), catalog["blessed"].load()))
+            Console().print(f"No further cycle: {'; '.join(reasons)}", markup=False, soft_wrap=True)
+        return not reasons
+
+    def open(self) -> Opened:
+        """Check the next cycle, seed the mix where there is none, and write down what the cycle starts from.
+
+        Raises:
+            LeAgentsError: The cycle could not run.
+        """
+        catalog, pipeline = self._kedro.catalog(), pipelines["cycle"]
+        history: History = catalog["ledger"].load()
+        self._kedro.hook.before_cycle_opened(catalog=catalog)
+        if not catalog["mix"].exists():
+            self._kedro.run_pipeline("seed", run_id=self._next_run_id(catalog, history))
+            catalog = self._kedro.catalog()
+            self._kedro.hook.before_cycle_opened(catalog=catalog)
+        run_id = self._next_run_id(catalog, history)
+        opened = Opened(
+            cycle=history.next_cycle,
+            run_id=run_id,
+            pins=pin(pipeline, versioned_datasets(pipeline, catalog), run_id),
+            params=node_parameters(pipeline, self._kedro.parameters()),
+            constitution=constitution_digest(catalog),
+            code=self._code,
+            at=now(),
+        )
+        catalog["ledger"].save(opened)
+        return opened
+
+    def run(self, opened: Opened) -> dict[str, Any]:
+        """Run the cycle, or what of it is missing; an attempt that does not end is charged with its device time."""
+        logger.info("Cycle %d, version %s", opened.cycle, opened.run_id)
+        self._meter.reset()
+        try:
+            return self._kedro.run_pipeline(
+                "cycle",
+                run_id=opened.run_id,
+                load_versions=opened.pins,
+                only_missing_outputs=True,
+                **self._params_of(opened),
+            )
+        except BaseException as end:
+            self._charge(opened)
+            if isinstance(end, Exception) and not isinstance(end, AwaitingApproval):
+                logger.error(
+                    "Cycle %d stays open; the same command goes on with it. To give it up: kedro loop abandon %d "
+                    "--by NAME",
+                    opened.cycle,
+                    opened.cycle,
+                )
+            raise
+
+    def close(self, opened: Opened, seconds: float) -> None:
+        """Write down that the cycle is done, and its record."""
+        catalog = self._kedro.catalog()
+        closed = Closed(
+            cycle=opened.cycle,
+            run_id=opened.run_id,
+            seconds=round(seconds, 3),
+            device_seconds=self._meter.seconds,
+            at=now(),
+            record=catalog.load("cycle_record", version=opened.run_id),
+        )
+        catalog["ledger"].save(closed)
+        self._closed_here += 1
+
+    def _charge(self, opened: Opened) -> None:
+        """Write down what an attempt cost that did not end; where that fails, the next one does it."""
+        row = Charged(cycle=opened.cycle, run_id=opened.run_id, device_seconds=self._meter.seconds, at=now())
+        try:
+            self._kedro.catalog()["ledger"].save(row)
+        except Exception as error:
+            logger.warning("The device time of this attempt could not be written down: %s", error)
+
+    def _next_run_id(self, catalog: CatalogProtocol, history: History) -> str:
+        return next_run_id(versioned_datasets(pipelines["cycle"], catalog).values(), history.run_ids)
+
+    def _params_of(self, opened: Opened) -> dict[str, Any]:
+        """Return the parameters of the command, where the cycle was opened with others: those of the cycle."""
+        parameters = self._kedro.parameters()
+        if not changes(opened.params, node_parameters(pipelines["cycle"], parameters)):
+            return {}
+        return {"runtime_params": merge_parameters(self._kedro.runtime_params, opened.params)}
+
+    def _warn_of_changes(self, opened: Opened, catalog: CatalogProtocol) -> None:
+        if changed := changes(opened.params, node_parameters(pipelines["cycle"], self._kedro.parameters())):
+            logger.warning(
+                "Cycle %d goes on with the parameters that it was opened with; the next one gets the new %s",
+                opened.cycle,
+                ", ".join(changed),
+            )
+        if opened.constitution != constitution_digest(catalog):
+            logger.warning("Cycle %d goes on under a constitution that changed since it was opened", opened.cycle)
+        if opened.code != self._code:
+            logger.warning("Cycle %d was opened by code %s and goes on with %s", opened.cycle, opened.code, self._code)

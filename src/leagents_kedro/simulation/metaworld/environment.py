@@ -1,0 +1,56 @@
+"""MetaWorld, with LeRobot's cameras or as state: its tasks, its experts, and what workers prepare."""
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leagents_kedro.records import Task
+from leagents_kedro.simulation.environments import Environment, Expert, register
+from leagents_kedro.simulation.metaworld.tasks import METAWORLD_DIM, metaworld_tasks, tasks_named
+
+if TYPE_CHECKING:
+    from leagents_kedro.simulation.pool import EnvironmentPool
+
+
+@register("metaworld")
+class MetaWorld(Environment):
+    """LeRobot's own MetaWorld."""
+
+    def tasks(self, names: Sequence[str], pool: "EnvironmentPool") -> tuple[Task, ...]:
+        """Return the tasks that names of tasks or groups (easy, medium, hard, very_hard) stand for.
+
+        Raises:
+            ParameterError: A task or a group is unknown.
+        """
+        sentences = metaworld_tasks()
+        return tuple(Task(name=task, sentence=sentences[task]) for task in tasks_named(names, self.name))
+
+
+@register("metaworld_state")
+class MetaWorldState(MetaWorld):
+    """MetaWorld observed as state: `leagents_kedro.simulation.metaworld.config`."""
+
+    config_module = "leagents_kedro.simulation.metaworld.config"
+    preloaded = ("leagents_kedro.simulation.metaworld.env",)
+
+    def prepare(self) -> None:
+        """Let MuJoCo compile the arm, which all tasks share."""
+        from leagents_kedro.simulation.metaworld.env import compile_arm
+
+        compile_arm()
+
+    def expert(self, task: str) -> Expert:
+        """Return MetaWorld's scripted policy of ``task``, which reads the simulator's state."""
+        from lerobot.envs.metaworld import TASK_POLICY_MAPPING
+
+        policy = TASK_POLICY_MAPPING[task]()
+
+        def act(observation: dict[str, Any]) -> np.ndarray:
+            with warnings.catch_warnings():
+                # The experts ask for more than the hand can do in a step, and MetaWorld warns of it.
+                warnings.filterwarnings("ignore", message="Constant")
+                return policy.get_action(observation["environment_state"][:METAWORLD_DIM].astype(np.float64))
+
+        return act
