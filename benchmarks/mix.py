@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.table import Row, alternated
+from leagents_kedro.episodes.lerobot import opened
 from leagents_kedro.episodes.selection import select_episodes
 from leagents_kedro.episodes.shards import Episode, EpisodeIndex, Shards
 from leagents_kedro.episodes.writing import append_datasets, write_episodes
@@ -74,7 +75,7 @@ def _append_rows(folder: Path, quick: bool) -> Iterator[Row]:
         )
 
     mix, target = mixes[1], folder / "merged"
-    sources = [mix.lerobot(), addition.lerobot()]
+    sources = [opened(mix), opened(addition)]
 
     def merge() -> None:
         shutil.rmtree(target, ignore_errors=True)

@@ -226,12 +226,12 @@ def doctor(env: str | None, paths: tuple[Path, ...], json_wanted: bool) -> None:
         {"severity": "error" | "warning", "where": str, "what": str, "fix": str}
     """  # noqa: D301 - click takes a backspace for "do not wrap"
     from leagents_kedro.doctor import report
-    from leagents_kedro.doctor.loop import examine_folder, examine_loop, needs_of
+    from leagents_kedro.doctor.loop import examine_folder, examine_loop, suite_of
     from leagents_kedro.foundation.findings import has_errors
 
     catalog = _catalog(env)
     with redirect_stdout(sys.stderr):
-        found = [finding for path in paths for finding in examine_folder(path, needs_of(catalog))]
+        found = [finding for path in paths for finding in examine_folder(path, suite_of(catalog))]
         found += [] if paths else examine_loop(catalog)
     if json_wanted:
         click.echo(report.as_json(found))

@@ -7,6 +7,7 @@ from kedro.io.core import Version
 
 from leagents_kedro.datasets.lerobot_shards import LeRobotShards
 from leagents_kedro.episodes.checks import check_dataset
+from leagents_kedro.episodes.lerobot import opened
 from leagents_kedro.episodes.shards import Appended, Episode, NewEpisodes, Shards
 from leagents_kedro.errors import EpisodesError
 
@@ -46,7 +47,7 @@ def test_new_episodes_are_saved_and_appended_to(mix, tmp_path):
     second = mix("2").load()
     assert check_dataset(second.root).total_episodes == 3
     assert second.tasks == ("reach", "push")
-    assert len(second.lerobot()) == 9
+    assert len(opened(second)) == 9
     assert first.data_files[0].samefile(second.data_files[0])
 
 

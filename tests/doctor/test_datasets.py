@@ -205,7 +205,7 @@ def test_videos_are_counted(sound_video, copied):
     film = next(root.glob("videos/*/*/*.mp4"))
     content = film.read_bytes()
     film.unlink()
-    assert "should be a video, but is not there" in examine_dataset(root)[0].what
+    assert "should be a video, but is missing or empty" in examine_dataset(root)[0].what
     film.write_bytes(content[: len(content) // 2])
     assert any("should have 39 frames, as meta/episodes says" in finding.what for finding in examine_dataset(root))
     film.write_bytes(content[:40])

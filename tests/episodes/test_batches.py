@@ -4,6 +4,7 @@ import torch
 from torch.utils.data import default_collate
 
 from leagents_kedro.episodes.batches import BatchReader, fits, placed
+from leagents_kedro.episodes.lerobot import opened
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import EpisodesError
 
@@ -21,7 +22,7 @@ HISTORY = {
 @pytest.mark.parametrize("deltas", [None, CHUNK, HISTORY], ids=["frame", "chunk", "history"])
 def test_batches_are_those_of_lerobot_in_every_frame(make_shards, every_kind, episodes, deltas):
     shards = make_shards("mix", features=every_kind)
-    dataset = shards.lerobot(episodes=episodes, delta_timestamps=deltas)
+    dataset = opened(shards, episodes=episodes, delta_timestamps=deltas)
     reader = BatchReader(shards, episodes, deltas)
     assert reader.num_frames == len(dataset)
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
@@ -44,7 +45,7 @@ def test_batches_of_an_appended_dataset_are_those_of_lerobot(make_shards, tmp_pa
     append_datasets(make_shards("a"), [make_shards("b", sentences=["wave"])], tmp_path / "ab")
     shards = Shards(tmp_path / "ab")
     episodes = [6, 1, 4]
-    dataset = shards.lerobot(episodes=episodes, delta_timestamps=CHUNK)
+    dataset = opened(shards, episodes=episodes, delta_timestamps=CHUNK)
     batch = BatchReader(shards, episodes, CHUNK).batch(torch.arange(len(dataset)))
     expected = default_collate([dataset[i] for i in range(len(dataset))])
     assert batch["task"] == expected["task"]

@@ -5,6 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from leagents_kedro.episodes.checks import check_dataset, check_fit
+from leagents_kedro.episodes.lerobot import opened
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import EpisodesError
 
@@ -24,24 +25,39 @@ def dangle(path) -> None:
 
 
 DAMAGES = {
-    "no info": (lambda root: (root / "meta" / "info.json").unlink(), "no LeRobotDataset"),
-    "torn info": (lambda root: (root / "meta" / "info.json").write_text("{"), "no LeRobotDataset"),
-    "empty": (lambda root: edit_info(Shards(root), total_episodes=0), "no episodes"),
+    "no info": (lambda root: (root / "meta" / "info.json").unlink(), "describes a LeRobotDataset, but is not readable"),
+    "torn info": (
+        lambda root: (root / "meta" / "info.json").write_text("{"),
+        "describes a LeRobotDataset, but is not readable",
+    ),
+    "empty": (lambda root: edit_info(Shards(root), total_episodes=0), "at least one episode, has none"),
     "older": (lambda root: edit_info(Shards(root), codebase_version="v2.1"), "convert_dataset_v21_to_v30"),
     "newer": (lambda root: edit_info(Shards(root), codebase_version="v4.0"), "update LeRobot"),
     "no episodes": (lambda root: shutil.rmtree(root / "meta" / "episodes"), "finalized"),
-    "no data": (lambda root: shutil.rmtree(root / "data"), "data should have 23 rows"),
-    "no footer": (lambda root: truncate(next(root.glob("data/*/*.parquet"))), "never finalized"),
-    "no episode footer": (lambda root: truncate(next(root.glob("meta/episodes/*/*"))), "Was the dataset finalized"),
-    "data gone": (lambda root: dangle(next(root.glob("data/*/*.parquet"))), "file-000.parquet: unfinished"),
-    "episodes gone": (lambda root: dangle(next(root.glob("meta/episodes/*/*"))), "file-000.parquet: missing"),
+    "no data": (lambda root: shutil.rmtree(root / "data"), "/data: should have 23 rows, .* has 0"),
+    "no footer": (
+        lambda root: truncate(next(root.glob("data/*/*.parquet"))),
+        r"finished parquet file, is not.*finalize\(\)",
+    ),
+    "no episode footer": (
+        lambda root: truncate(next(root.glob("meta/episodes/*/*"))),
+        r"finished parquet file, is not.*finalize\(\)",
+    ),
+    "data gone": (
+        lambda root: dangle(next(root.glob("data/*/*.parquet"))),
+        "file-000.parquet: should be a finished parquet file, is not",
+    ),
+    "episodes gone": (
+        lambda root: dangle(next(root.glob("meta/episodes/*/*"))),
+        "file-000.parquet: should be a finished parquet file, is not",
+    ),
     "no tasks": (lambda root: (root / "meta" / "tasks.parquet").unlink(), "tasks.parquet"),
     "no statistics": (lambda root: (root / "meta" / "stats.json").unlink(), "recompute_stats"),
     "episodes lost": (
         lambda root: edit_info(Shards(root), total_episodes=5),
-        "meta/episodes should have 5 rows, .* got 4",
+        "meta/episodes: should have 5 rows, .* has 4",
     ),
-    "frames lost": (lambda root: edit_info(Shards(root), total_frames=24), "data should have 24 rows, .* got 23"),
+    "frames lost": (lambda root: edit_info(Shards(root), total_frames=24), "/data: should have 24 rows, .* has 23"),
 }
 
 
@@ -53,25 +69,27 @@ def test_a_damaged_dataset_is_refused_before_lerobot_asks_the_hub(make_shards, d
     with pytest.raises(EpisodesError, match=expected):
         check_dataset(root)
     with pytest.raises(EpisodesError, match=expected):
-        Shards(root).lerobot()
+        opened(Shards(root))
 
 
 def test_a_folder_that_does_not_exist_is_refused_and_not_made(tmp_path):
-    with pytest.raises(EpisodesError, match="no LeRobotDataset"):
-        Shards(tmp_path / "nothing").lerobot()
+    with pytest.raises(EpisodesError, match="describes a LeRobotDataset, but is not readable"):
+        opened(Shards(tmp_path / "nothing"))
     assert not (tmp_path / "nothing").exists()
 
 
 def test_an_episode_beyond_the_dataset_is_refused(make_shards):
     with pytest.raises(EpisodesError, match=r"between 0 and 3, got \[4\]"):
-        make_shards("mix").lerobot(episodes=[0, 4])
+        opened(make_shards("mix"), episodes=[0, 4])
 
 
 def test_a_missing_video_is_refused(make_shards, video):
     shards = make_shards("film", lengths=[3], features=video)
     check_dataset(shards.root)
     next(shards.root.glob("videos/*/*/*.mp4")).unlink()
-    with pytest.raises(EpisodesError, match=r"videos/observation\.images\.top/chunk-000/file-000\.mp4 is missing"):
+    with pytest.raises(
+        EpisodesError, match=r"videos/observation\.images\.top/chunk-000/file-000\.mp4: .* is missing or empty"
+    ):
         check_dataset(shards.root)
 
 
@@ -125,5 +143,5 @@ def test_a_file_is_read_again_once_it_was_written(make_shards):
     file = next(root.glob("data/*/*.parquet"))
     table = pq.read_table(file)
     pq.write_table(table.slice(1), file)
-    with pytest.raises(EpisodesError, match=r"data should have 23 rows, .* got 22"):
+    with pytest.raises(EpisodesError, match=r"/data: should have 23 rows, .* has 22"):
         check_dataset(root)

@@ -10,6 +10,7 @@ from leagents_kedro.episodes.batches import BatchReader
 from leagents_kedro.episodes.checks import check_dataset
 from leagents_kedro.episodes.compaction import compact_dataset
 from leagents_kedro.episodes.digests import episode_digests
+from leagents_kedro.episodes.lerobot import opened
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.episodes.statistics import describe
 from leagents_kedro.episodes.writing import append_datasets
@@ -58,7 +59,7 @@ def test_no_reader_sees_another_frame(make_grown, every_kind, video, kind):
     assert [len(grown.data_files), len(grown.episode_files)] == [4, 4]
     assert [len(compacted.data_files), len(compacted.episode_files)] == [1, 1]
     assert_episodes_lie_where_they_are_described(compacted)
-    old, new = grown.lerobot(), compacted.lerobot()
+    old, new = opened(grown), opened(compacted)
     assert len(old) == len(new) == 38
     for frame in range(len(old)):
         expected, item = old[frame], new[frame]
@@ -79,7 +80,7 @@ def test_batches_stay_the_same(make_grown, every_kind):
         old, new = (reader.batch(torch.arange(reader.num_frames)) for reader in readers)
         assert list(old) == list(new)
         assert all(old[key] == new[key] if key == "task" else torch.equal(old[key], new[key]) for key in old)
-    dataset = compacted.lerobot(delta_timestamps=deltas)
+    dataset = opened(compacted, delta_timestamps=deltas)
     expected = default_collate([dataset[frame] for frame in range(len(dataset))])
     batch = BatchReader(Shards(compacted.root), None, deltas).batch(torch.arange(len(dataset)))
     assert all(
@@ -118,5 +119,5 @@ def test_files_that_are_large_enough_stay_linked(make_grown, make_shards, state,
     assert compacted.data_files[0].samefile(grown.data_files[0])
     assert len(compacted.data_files) == 2
     assert_episodes_lie_where_they_are_described(compacted)
-    old, new = grown.lerobot(), compacted.lerobot()
+    old, new = opened(grown), opened(compacted)
     assert all(torch.equal(old[frame]["action"], new[frame]["action"]) for frame in range(len(old)))

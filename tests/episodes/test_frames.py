@@ -13,6 +13,7 @@ from torch.utils.data import default_collate
 from leagents_kedro.episodes import frame_cache
 from leagents_kedro.episodes.batches import BatchReader
 from leagents_kedro.episodes.frame_cache import FrameCache, FrameFile
+from leagents_kedro.episodes.lerobot import opened
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.episodes.writing import append_datasets, write_episodes
 from leagents_kedro.errors import EpisodesError
@@ -85,7 +86,7 @@ def assert_equal(batch, expected):
 
 
 def assert_same_in_every_frame(shards, episodes, deltas, cache):
-    dataset = shards.lerobot(episodes=episodes, delta_timestamps=deltas)
+    dataset = opened(shards, episodes=episodes, delta_timestamps=deltas)
     reader = BatchReader(shards, episodes, deltas, cache)
     assert reader.num_frames == len(dataset)
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))

@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
 
+from leagents_kedro.episodes.lerobot import opened
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import EpisodesError
 
 
 def test_a_handle_says_what_lerobot_says(make_shards):
     shards = make_shards("mix")
-    meta = shards.lerobot().meta
+    meta = opened(shards).meta
     assert shards.fps == meta.fps
     assert shards.features == meta.features
     assert shards.robot_type == meta.robot_type
@@ -31,7 +32,7 @@ def test_a_handle_is_a_value(make_shards):
 
 
 def test_selected_episodes_are_opened(make_shards):
-    dataset = make_shards("mix").lerobot(episodes=np.array([3, 1]))
+    dataset = opened(make_shards("mix"), episodes=np.array([3, 1]))
     assert {dataset[i]["episode_index"].item() for i in range(len(dataset))} == {1, 3}
 
 

@@ -11,6 +11,7 @@ import torch
 from leagents_kedro.episodes.checks import check_dataset
 from leagents_kedro.episodes.columns import INDEX_COLUMNS, numeric_features, read_columns
 from leagents_kedro.episodes.digests import episode_digests
+from leagents_kedro.episodes.lerobot import opened
 from leagents_kedro.episodes.shards import Episode, Shards
 from leagents_kedro.episodes.writing import append_datasets, import_dataset, write_episodes
 from leagents_kedro.errors import EpisodesError
@@ -45,7 +46,7 @@ def contents(root: Path) -> dict[str, bytes]:
 
 
 def items_of(shards: Shards) -> list[dict]:
-    dataset = shards.lerobot()
+    dataset = opened(shards)
     return [dataset[frame] for frame in range(len(dataset))]
 
 
@@ -405,13 +406,13 @@ def test_lerobots_tools_do_not_mind_what_is_kept_beside(make_shards, tmp_path):
     base, other = make_shards("base"), make_shards("other", (3, 4), ["wave"])
     append_datasets(base, [other], tmp_path / "both")
     both = Shards(tmp_path / "both")
-    delete_episodes(both.lerobot(), [0, 5], output_dir=tmp_path / "fewer", repo_id="local/fewer")
-    merge_datasets([both.lerobot(), other.lerobot()], "local/merged", output_dir=tmp_path / "merged")
+    delete_episodes(opened(both), [0, 5], output_dir=tmp_path / "fewer", repo_id="local/fewer")
+    merge_datasets([opened(both), opened(other)], "local/merged", output_dir=tmp_path / "merged")
     for name, addition in (("fewer", make_shards("x", (4,))), ("merged", make_shards("y", (5,)))):
         append_datasets(Shards(tmp_path / name), [addition], tmp_path / f"{name}_grown")
         assert_merged_statistics(check_dataset(tmp_path / f"{name}_grown"))
     shutil.copytree(both.root, tmp_path / "edited")
-    recompute_stats(Shards(tmp_path / "edited").lerobot())
+    recompute_stats(opened(Shards(tmp_path / "edited")))
     check_dataset(tmp_path / "edited")
 
 

@@ -8,6 +8,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
 from leagents_kedro import pipelines
+from leagents_kedro.episodes.lerobot import opened
 from leagents_kedro.history.history import History
 from leagents_kedro.pipelines import cycle, seed
 
@@ -77,5 +78,5 @@ def test_a_cycle_runs_for_real_from_demonstrations_to_a_record(catalog):
     assert record.decision.evidence.candidate.episodes == 4
     assert record.new_episodes == catalog.load("next_mix").total_episodes - 4 >= 2
     assert record.candidate_digest == catalog.load("candidate").digest
-    assert catalog.load("next_mix").lerobot()[0]["action"].shape == (4,)
+    assert opened(catalog.load("next_mix"))[0]["action"].shape == (4,)
     assert record.decision.verdict in outputs["experiment_page"].load()

@@ -5,12 +5,10 @@ from pathlib import Path
 import numpy as np
 from kedro_datasets._typing import TablePreview
 
-from leagents_kedro.datasets.published import PublishedDataset
+from leagents_kedro.datasets.published import PublishedDataset, is_empty, make_empty
 from leagents_kedro.episodes.compaction import compact_dataset
 from leagents_kedro.episodes.shards import Appended, NewEpisodes, Shards
 from leagents_kedro.episodes.writing import append_datasets, import_dataset, write_episodes
-
-_EMPTY = "EMPTY"
 
 
 class LeRobotShards(PublishedDataset[NewEpisodes | Appended | Shards | None, Shards | None]):
@@ -36,13 +34,12 @@ class LeRobotShards(PublishedDataset[NewEpisodes | Appended | Shards | None, Sha
         return TablePreview({"index": list(range(len(rows))), "columns": ["dataset", "value"], "data": rows})
 
     def _read(self, path: Path) -> Shards | None:
-        return None if (path / _EMPTY).exists() else Shards(path)
+        return None if is_empty(path) else Shards(path)
 
     def _write(self, data: NewEpisodes | Appended | Shards | None, path: Path) -> None:
         match data:
             case None | NewEpisodes(episodes=()):
-                path.mkdir()
-                (path / _EMPTY).touch()
+                make_empty(path)
             case NewEpisodes(episodes, features, fps, robot_type):
                 write_episodes(path, episodes, features, fps, robot_type)
             case Appended(base, additions, compacted):

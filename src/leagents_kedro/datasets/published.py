@@ -11,7 +11,20 @@ from kedro.io.core import AbstractDataset, AbstractVersionedDataset, Version
 from kedro.io.core import DatasetError as KedroDatasetError
 
 from leagents_kedro.errors import LeAgentsError
-from leagents_kedro.foundation.files import make_folder, remove, sync, sync_tree, write_atomically
+from leagents_kedro.foundation.files import make_folder, remove, staged, sync, write_atomically
+
+_EMPTY = "EMPTY"
+
+
+def is_empty(version: Path) -> bool:
+    """Whether a folder is a version that says: there is nothing yet."""
+    return (version / _EMPTY).exists()
+
+
+def make_empty(version: Path) -> None:
+    """Make such a folder."""
+    version.mkdir()
+    (version / _EMPTY).touch()
 
 
 class NamedErrors:
@@ -101,13 +114,10 @@ class PublishedDataset[In, Out](NamedErrors, AbstractVersionedDataset[In, Out | 
         """
         self._clear_version_cache()
         target = Path(self._get_save_path())
-        staging = target.with_name(f".staging-{target.name}")
         make_folder(target.parent)
-        remove(staging)
-        self._write(data, staging)
-        sync_tree(staging)
-        staging.rename(target)
-        for folder in {target.parent, Path(self._filepath), Path(self._filepath.parent)}:
+        with staged(target) as staging:
+            self._write(data, staging)
+        for folder in {Path(self._filepath), Path(self._filepath.parent)} - {target.parent}:
             sync(folder)
 
     def retire(self, version: str, reason: str) -> None:

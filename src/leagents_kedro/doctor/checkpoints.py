@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from leagents_kedro.datasets.checkpoint import missing_files
-from leagents_kedro.doctor.datasets import statistics_of
+from leagents_kedro.episodes.statistics import recorded_statistics
 from leagents_kedro.errors import CheckpointError
 from leagents_kedro.foundation.findings import Check, Finding, error, run_checks, warning
 from leagents_kedro.foundation.spelling import no_such
 from leagents_kedro.foundation.untrusted import check_checkpoint
-from leagents_kedro.policies.checkpoints import checkpoint_digest
+from leagents_kedro.policies.checkpoints import checkpoint_digest, missing_files
 from leagents_kedro.records import Suite
 
 _NORMALIZERS = ("normalizer_processor", "unnormalizer_processor")
@@ -31,11 +30,11 @@ _RESTORE = "restore it from a copy"
 
 
 @dataclass(frozen=True)
-class Subject:
+class ExaminedCheckpoint:
     """A checkpoint that is examined: the folder with ``config.json``, and what it is held against."""
 
     folder: Path
-    needs: Suite | None
+    suite: Suite | None
     mix: Path | None
     digest: str | None
 
@@ -52,7 +51,7 @@ class Subject:
 
 def examine_checkpoint(
     folder: Path,
-    needs: Suite | None = None,
+    suite: Suite | None = None,
     mix: Path | None = None,
     digest: str | None = None,
     *,
@@ -62,13 +61,13 @@ def examine_checkpoint(
 
     Args:
         folder: It holds the policy's ``config.json``, or ``pretrained_model/`` with it.
-        needs: What the loop needs; without it the checkpoint is looked at for itself.
+        suite: What the loop needs; without it the checkpoint is looked at for itself.
         mix: Folder of the dataset that training goes on with.
         digest: What was recorded of it, as loading a version of the loop compares by itself.
         content: Whether to read every weight, too.
     """
     inner = folder / "pretrained_model"
-    subject = Subject(inner if inner.is_dir() else folder, needs, mix, digest)
+    subject = ExaminedCheckpoint(inner if inner.is_dir() else folder, suite, mix, digest)
     return run_checks((*_FORM, *_CONTENT) if content else _FORM, subject, subject.folder)
 
 
@@ -77,13 +76,13 @@ def changed(folder: Path, digest: str, found: str) -> Finding:
     return error(folder, f"a file changed: the recorded digest is {digest[:12]}, it is {found[:12]} now", _RESTORE)
 
 
-def _has_its_files(subject: Subject) -> Iterator[Finding]:
+def _has_its_files(subject: ExaminedCheckpoint) -> Iterator[Finding]:
     if missing := missing_files(subject.folder):
         what = f"should be a `pretrained_model` folder as lerobot-train writes it, lacks {', '.join(missing)}"
         yield error(subject.folder, what, "give the folder checkpoints/<step>/pretrained_model, or copy it completely")
 
 
-def _has_readable_json(subject: Subject) -> Iterator[Finding]:
+def _has_readable_json(subject: ExaminedCheckpoint) -> Iterator[Finding]:
     for file in sorted(subject.folder.glob("*.json")):
         try:
             json.loads(file.read_text(encoding="utf-8"))
@@ -91,19 +90,19 @@ def _has_readable_json(subject: Subject) -> Iterator[Finding]:
             yield error(file, f"should be JSON, is damaged: {fault}", _RESTORE)
 
 
-def _runs_no_code(subject: Subject) -> Iterator[Finding]:
+def _runs_no_code(subject: ExaminedCheckpoint) -> Iterator[Finding]:
     try:
         check_checkpoint(subject.folder)
     except CheckpointError as fault:
         yield error(subject.folder, str(fault), "do not use it unless you trust who made it; convert it by hand then")
 
 
-def _has_its_digest(subject: Subject) -> Iterator[Finding]:
+def _has_its_digest(subject: ExaminedCheckpoint) -> Iterator[Finding]:
     if subject.digest and (found := checkpoint_digest(subject.folder)) != subject.digest:
         yield changed(subject.folder, subject.digest, found)
 
 
-def _has_a_known_policy(subject: Subject) -> Iterator[Finding]:
+def _has_a_known_policy(subject: ExaminedCheckpoint) -> Iterator[Finding]:
     import draccus
     import lerobot.policies  # noqa: F401  (registers the policy types)
     from lerobot.configs import PreTrainedConfig
@@ -120,23 +119,23 @@ def _has_a_known_policy(subject: Subject) -> Iterator[Finding]:
         yield error(file, what, "write it with the LeRobot that is installed, or take the unknown fields away")
 
 
-def _fits_the_environment(subject: Subject) -> Iterator[Finding]:
-    if subject.needs is None:
+def _fits_the_environment(subject: ExaminedCheckpoint) -> Iterator[Finding]:
+    if subject.suite is None:
         return
     fix = "train from scratch on the mix, or change suite.environment or suite.options back"
     for key, feature in subject.features.items():
-        shape, given = tuple(feature["shape"]), subject.needs.features.get(key)
+        shape, given = tuple(feature["shape"]), subject.suite.features.get(key)
         if given is None:
             what = f"the policy needs '{key}', which the environment does not give"
-            yield error(subject.folder, f"{what}; it gives {', '.join(subject.needs.features)}", fix)
+            yield error(subject.folder, f"{what}; it gives {', '.join(subject.suite.features)}", fix)
         elif given["dtype"] != "video" and shape != tuple(given["shape"]):
             what = f"'{key}' should have the environment's shape {tuple(given['shape'])}, has {shape}"
             yield error(subject.folder, what, fix)
 
 
-def _normalizes_like_the_mix(subject: Subject) -> Iterator[Finding]:
+def _normalizes_like_the_mix(subject: ExaminedCheckpoint) -> Iterator[Finding]:
     """Without statistics LeRobot leaves a feature as it is, and says nothing."""
-    mix = statistics_of(subject.mix) if subject.mix else {}
+    mix = recorded_statistics(subject.mix) if subject.mix else {}
     drifted: dict[str, None] = {}
     for step in (step for file in ("preprocessor", "postprocessor") for step in _steps(subject.folder, file)):
         if step.get("registry_name") not in _NORMALIZERS:
@@ -163,7 +162,7 @@ def _normalizes_like_the_mix(subject: Subject) -> Iterator[Finding]:
         yield warning(subject.folder, what, fix)
 
 
-def _has_finite_weights(subject: Subject) -> Iterator[Finding]:
+def _has_finite_weights(subject: ExaminedCheckpoint) -> Iterator[Finding]:
     from safetensors import SafetensorError, safe_open
 
     for file in sorted(subject.folder.glob("*.safetensors")):
@@ -178,14 +177,14 @@ def _has_finite_weights(subject: Subject) -> Iterator[Finding]:
             yield error(file, what, "train again, with a lower learning rate")
 
 
-_FORM: tuple[tuple[Check[Subject], ...], ...] = (
+_FORM: tuple[tuple[Check[ExaminedCheckpoint], ...], ...] = (
     (_has_readable_json,),
     (_has_its_files,),
     (_runs_no_code, _has_its_digest),
     (_has_a_known_policy,),
     (_fits_the_environment,),
 )
-_CONTENT: tuple[tuple[Check[Subject], ...], ...] = ((_has_finite_weights,), (_normalizes_like_the_mix,))
+_CONTENT: tuple[tuple[Check[ExaminedCheckpoint], ...], ...] = ((_has_finite_weights,), (_normalizes_like_the_mix,))
 
 
 def _steps(folder: Path, name: str) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """The checks of a LeRobotDataset v3 folder. A new check is a function that yields findings, in `_FORM` or `_CONTENT`.
 
-Checks of the form read footers, counts, and the index; checks of content read every number once (1,000 episodes a
-second or so) and are for datasets that the loop did not write itself.
+Checks of the form, most of them those of `leagents_kedro.episodes.checks`, read footers, counts, and the index; checks
+of content read every number once (1,000 episodes a second or so), for datasets that the loop did not write itself.
 """
 
 import json
@@ -13,40 +13,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from leagents_kedro.episodes.checks import differences_from
+from leagents_kedro.episodes.checks import COPY, FORM, REWRITE, differences_from
 from leagents_kedro.episodes.columns import numeric_features, read_columns, recorded_features, visual_features
 from leagents_kedro.episodes.digests import computed_digests, kept_digests
+from leagents_kedro.episodes.format import MOMENTS, QUANTILES, TIME_TOLERANCE_S, VIDEO_PATH, edit_command
 from leagents_kedro.episodes.shards import Shards
-from leagents_kedro.errors import EpisodesError
+from leagents_kedro.episodes.statistics import recorded_statistics
 from leagents_kedro.foundation.findings import Check, Finding, error, run_checks, warning
 from leagents_kedro.foundation.spelling import nearest
-from leagents_kedro.foundation.untrusted import check_dataset_paths
 from leagents_kedro.records import Suite
 
-_VERSION = "v3.0"
-_INFO = ("codebase_version", "fps", "features", "total_episodes", "total_frames", "data_path")
-_MOMENTS = ("min", "max", "mean", "std")
-_QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
 _VALUE_TOLERANCE = 0.01  # of a feature's range: LeRobot sums in float32
 _FLOAT32_TOLERANCE = 1e-3
 _RANK_TOLERANCE = 0.01  # of all frames
-_TIME_TOLERANCE_S = 1e-4  # as LeRobot looks up video frames
 _SHORT = 0.1  # of the median length of the task's episodes
 _NAMED = 5
-_COPY = "download or copy the dataset again, completely"
-_REWRITE = "restore the folder from a copy, or write the dataset anew"
 
 
 @dataclass(frozen=True)
-class Subject:
+class ExaminedDataset:
     """A dataset that is examined; what several checks look at is read once."""
 
     shards: Shards
-    needs: Suite | None
+    suite: Suite | None
 
     @property
     def root(self) -> Path:
@@ -55,8 +46,8 @@ class Subject:
 
     @cached_property
     def statistics(self) -> dict[str, dict[str, np.ndarray]]:
-        """See `statistics_of`."""
-        return statistics_of(self.root)
+        """What ``meta/stats.json`` says."""
+        return recorded_statistics(self.root)
 
     @cached_property
     def columns(self) -> dict[str, np.ndarray]:
@@ -70,128 +61,32 @@ class Subject:
 
     def edit(self, operation: str, *arguments: str) -> str:
         """Return the LeRobot command that writes an edited copy beside the dataset."""
-        root = self.root.resolve()
-        return " ".join(
-            [
-                f"lerobot-edit-dataset --repo_id=local/{root.name} --root={root} --new_root={root}_fixed",
-                f"--operation.type={operation}",
-                *arguments,
-            ]
-        )
+        return edit_command(self.root, operation, *arguments)
 
     def without(self, episodes: Iterable[int]) -> str:
         """Return the LeRobot command that writes a copy without these episodes."""
         return self.edit("delete_episodes", f'--operation.episode_indices="{list(episodes)}"')
 
 
-def examine_dataset(root: Path, needs: Suite | None = None, *, content: bool = True) -> list[Finding]:
+def examine_dataset(root: Path, suite: Suite | None = None, *, content: bool = True) -> list[Finding]:
     """Return what is wrong with the dataset in ``root``.
 
     Args:
         root: Folder of a LeRobotDataset.
-        needs: What the loop needs; without it the dataset is looked at for itself.
+        suite: What the loop needs; without it the dataset is looked at for itself.
         content: Whether to read every number, too.
     """
-    return run_checks((*_FORM, *_CONTENT) if content else _FORM, Subject(Shards(root), needs), root)
+    return run_checks((*_FORM, *_CONTENT) if content else _FORM, ExaminedDataset(Shards(root), suite), root)
 
 
-def statistics_of(root: Path) -> dict[str, dict[str, np.ndarray]]:
-    """Return what ``meta/stats.json`` of a dataset says: flat arrays by feature and statistic."""
-    content = json.loads((root / "meta" / "stats.json").read_text(encoding="utf-8"))
-    return {
-        key: {name: np.asarray(value, np.float64).ravel() for name, value in values.items()}
-        for key, values in content.items()
-    }
-
-
-def _has_info(subject: Subject) -> Iterator[Finding]:
-    file = subject.root / "meta" / "info.json"
-    try:
-        info = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as fault:
-        yield error(file, f"should be the JSON that describes a LeRobotDataset, but is not readable: {fault}", _COPY)
-        return
-    known = info if isinstance(info, dict) else {}
-    if missing := [key for key in _INFO if key not in known]:
-        yield error(file, f"should have {', '.join(_INFO)}, lacks {', '.join(missing)}", _COPY)
-
-
-def _has_version(subject: Subject) -> Iterator[Finding]:
-    version = str(subject.shards.info["codebase_version"])
-    if version == _VERSION:
-        return
-    root = subject.root.resolve()
-    convert = (
-        f"python -m lerobot.scripts.convert_dataset_v21_to_v30 --repo-id=local/{root.name} --root={root} "
-        "--push-to-hub=false (in place)"
-    )
-    fix = convert if version.startswith("v2") else "update LeRobot"
-    yield error(subject.root, f"codebase_version should be {_VERSION}, got {version}", fix)
-
-
-def _stays_in_its_folder(subject: Subject) -> Iterator[Finding]:
-    try:
-        check_dataset_paths(subject.root, subject.shards.info)
-    except EpisodesError as fault:
-        yield error(subject.root, str(fault), "do not use it unless you trust who made it; correct it by hand then")
-
-
-def _is_finalized(subject: Subject) -> Iterator[Finding]:
-    """Every parquet file has its footer; LeRobot's writer leaves it out until ``finalize()``."""
-    shards = subject.shards
-    if not shards.total_episodes:
-        yield error(shards.root, "should have at least one episode, has none", "record some, and finalize()")
-    elif not shards.episode_files:
-        fix = "call finalize() on the LeRobotDataset that wrote it; without it the episodes are lost"
-        yield error(shards.root / "meta" / "episodes", "should list the episodes, is not there: never finalized", fix)
-    tasks = shards.root / "meta" / "tasks.parquet"
-    for file in [tasks, *shards.episode_files, *shards.data_files]:
-        try:
-            pq.read_metadata(file)
-        except (OSError, pa.ArrowException) as fault:
-            fix = "record with finalize() at the end, or copy the file again: without its footer nothing can be read"
-            yield error(file, f"should be a finished parquet file, is not: {fault}", fix)
-
-
-def _has_all_rows(subject: Subject) -> Iterator[Finding]:
-    shards = subject.shards
-    for name, files, expected in (
-        ("meta/episodes", shards.episode_files, shards.total_episodes),
-        ("data", shards.data_files, shards.total_frames),
-    ):
-        rows = sum(pq.read_metadata(file).num_rows for file in files)
-        if rows != expected:
-            what = f"should have {expected} rows, as meta/info.json says, has {rows}"
-            yield error(shards.root / name, what, _COPY)
-
-
-def _has_all_videos(subject: Subject) -> Iterator[Finding]:
-    for file in _videos(subject.shards):
-        if not file.is_file() or not file.stat().st_size:
-            yield error(file, "should be a video, but is not there or empty", _COPY)
-
-
-def _leaves_nothing_behind(subject: Subject) -> Iterator[Finding]:
+def _leaves_nothing_behind(subject: ExaminedDataset) -> Iterator[Finding]:
     """LeRobot's recorder keeps images in ``images/`` until an episode is saved, also those of video features."""
     if any((subject.root / "images").glob("*/*/*")):
         what = "holds frames of an episode that was never saved"
         yield warning(subject.root / "images", what, "delete the folder; the episode was lost when recording stopped")
 
 
-def _has_gapless_index(subject: Subject) -> Iterator[Finding]:
-    index, episodes = subject.shards.index, subject.shards.total_episodes
-    ends = index.length.cumsum()
-    if not (
-        np.array_equal(index.episode_index, np.arange(episodes))
-        and np.array_equal(index.from_index, ends - index.length)
-        and np.array_equal(index.to_index, ends)
-        and ends[-1] == subject.shards.total_frames
-    ):
-        what = f"should list episodes 0 to {episodes - 1} without gaps between their frames, does not"
-        yield error(subject.root / "meta" / "episodes", what, _REWRITE)
-
-
-def _has_sentences(subject: Subject) -> Iterator[Finding]:
+def _has_sentences(subject: ExaminedDataset) -> Iterator[Finding]:
     file = subject.root / "meta" / "tasks.parquet"
     tasks = subject.shards.tasks
     if any(not task.strip() for task in tasks):
@@ -207,10 +102,10 @@ def _has_sentences(subject: Subject) -> Iterator[Finding]:
             yield warning(file, what, fix)
 
 
-def _has_frames(subject: Subject) -> Iterator[Finding]:
+def _has_frames(subject: ExaminedDataset) -> Iterator[Finding]:
     index = subject.shards.index
     if len(empty := np.flatnonzero(index.length < 1)):
-        yield error(subject.root, f"every episode should have a frame, {_episodes(empty)} has none", _REWRITE)
+        yield error(subject.root, f"every episode should have a frame, {_episodes(empty)} has none", REWRITE)
     medians = {task: np.median(index.length[index.task == task]) for task in np.unique(index.task)}
     least = np.maximum(2, _SHORT * np.array([medians[task] for task in index.task]))
     if len(short := np.flatnonzero(index.length < least)):
@@ -218,7 +113,7 @@ def _has_frames(subject: Subject) -> Iterator[Finding]:
         yield warning(subject.root, what, subject.without(short.tolist()))
 
 
-def _has_statistics(subject: Subject) -> Iterator[Finding]:
+def _has_statistics(subject: ExaminedDataset) -> Iterator[Finding]:
     file, shards = subject.root / "meta" / "stats.json", subject.shards
     recompute = subject.edit("recompute_stats")
     try:
@@ -230,30 +125,30 @@ def _has_statistics(subject: Subject) -> Iterator[Finding]:
     numbers = numeric_features(shards.features)
     for key in (key for key in normalized if key in numbers or key in visual_features(shards.features)):
         found = statistics.get(key, {})
-        if missing := [name for name in _MOMENTS if name not in found]:
-            yield error(file, f"should have {', '.join(_MOMENTS)} of '{key}', lacks {', '.join(missing)}", recompute)
+        if missing := [name for name in MOMENTS if name not in found]:
+            yield error(file, f"should have {', '.join(MOMENTS)} of '{key}', lacks {', '.join(missing)}", recompute)
             continue
         if not all(np.isfinite(values).all() for values in found.values()):
             yield error(file, f"statistics of '{key}' should be finite, are not", recompute)
-        if key in numbers and {found[name].size for name in _MOMENTS} - _sizes(shards.features[key]):
+        if key in numbers and {found[name].size for name in MOMENTS} - _sizes(shards.features[key]):
             what = f"statistics of '{key}' should have {shards.features[key]['shape'][-1]} numbers, do not"
             yield error(file, what, recompute)
-        if missing := [name for name in _QUANTILES if name not in found]:
+        if missing := [name for name in QUANTILES if name not in found]:
             fix = f"{recompute}; only policies that normalize by quantiles, such as pi05, need them"
             yield warning(file, f"lacks the quantiles {', '.join(missing)} of '{key}'", fix)
 
 
-def _fits_the_environment(subject: Subject) -> Iterator[Finding]:
-    if needs := subject.needs:
-        for difference in differences_from(subject.shards, needs.features, needs.fps):
+def _fits_the_environment(subject: ExaminedDataset) -> Iterator[Finding]:
+    if suite := subject.suite:
+        for difference in differences_from(subject.shards, suite.features, suite.fps):
             fix = "change suite.environment or suite.options, or the dataset with lerobot-edit-dataset"
             yield error(subject.root, f"does not fit the environment: {difference}", fix)
 
 
-def _covers_the_suite(subject: Subject) -> Iterator[Finding]:
-    if subject.needs is None:
+def _covers_the_suite(subject: ExaminedDataset) -> Iterator[Finding]:
+    if subject.suite is None:
         return
-    index, tasks, wanted = subject.shards.index, subject.shards.tasks, subject.needs.sentences
+    index, tasks, wanted = subject.shards.index, subject.shards.tasks, subject.suite.sentences
     counts = dict(zip(tasks, np.bincount(index.task, minlength=len(tasks)).tolist(), strict=True))
     for sentence in wanted:
         if not counts.get(sentence):
@@ -271,7 +166,7 @@ def _covers_the_suite(subject: Subject) -> Iterator[Finding]:
         yield warning(subject.root, what, "add their tasks to suite.tasks, if they should count")
 
 
-def _is_readable(subject: Subject) -> Iterator[Finding]:
+def _is_readable(subject: ExaminedDataset) -> Iterator[Finding]:
     try:
         _ = subject.columns
     except Exception:
@@ -280,10 +175,10 @@ def _is_readable(subject: Subject) -> Iterator[Finding]:
             try:
                 read_columns([file], features)
             except Exception as fault:
-                yield error(file, f"should hold the columns of meta/info.json, but: {fault}", _REWRITE)
+                yield error(file, f"should hold the columns of meta/info.json, but: {fault}", REWRITE)
 
 
-def _has_the_rows_of_its_index(subject: Subject) -> Iterator[Finding]:
+def _has_the_rows_of_its_index(subject: ExaminedDataset) -> Iterator[Finding]:
     index, columns = subject.shards.index, subject.columns
     frames = np.arange(subject.shards.total_frames)
     expected = {
@@ -295,23 +190,23 @@ def _has_the_rows_of_its_index(subject: Subject) -> Iterator[Finding]:
         if not np.array_equal(columns[key], values):
             first = expected["episode_index"][np.flatnonzero(columns[key] != values)[0]]
             what = f"column '{key}' is not as meta/episodes says, first in episode {first}"
-            yield error(subject.root / "data", what, _REWRITE)
+            yield error(subject.root / "data", what, REWRITE)
     single = pc.list_value_length(subject.shards.episode_table(["tasks"])["tasks"]).to_numpy() == 1
     wrong = (columns["task_index"] != np.repeat(index.task, index.length)) & np.repeat(single, index.length)
     if (bad := np.unique(expected["episode_index"][wrong])).size:
         what = f"column 'task_index' is not that of the sentence in meta/episodes: {_episodes(bad)}"
-        yield error(subject.root / "data", what, _REWRITE)
+        yield error(subject.root / "data", what, REWRITE)
 
 
-def _has_regular_times(subject: Subject) -> Iterator[Finding]:
+def _has_regular_times(subject: ExaminedDataset) -> Iterator[Finding]:
     columns, fps = subject.columns, subject.shards.fps
-    late = np.abs(columns["timestamp"] - columns["frame_index"] / fps) > _TIME_TOLERANCE_S
+    late = np.abs(columns["timestamp"] - columns["frame_index"] / fps) > TIME_TOLERANCE_S
     if (bad := np.unique(columns["episode_index"][late])).size:
         what = f"timestamps should be frame_index / fps, where fps is {fps}, are not: {_episodes(bad)}"
         yield error(subject.root / "data", what, "correct fps in meta/info.json, or write the dataset anew")
 
 
-def _is_finite(subject: Subject) -> Iterator[Finding]:
+def _is_finite(subject: ExaminedDataset) -> Iterator[Finding]:
     for key in _numbers(subject):
         values = subject.columns[key]
         broken = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
@@ -320,7 +215,7 @@ def _is_finite(subject: Subject) -> Iterator[Finding]:
             yield error(subject.root / "data", what, subject.without(bad.tolist()))
 
 
-def _has_the_statistics_of_its_rows(subject: Subject) -> Iterator[Finding]:
+def _has_the_statistics_of_its_rows(subject: ExaminedDataset) -> Iterator[Finding]:
     file = subject.root / "meta" / "stats.json"
     for key, (rows, found) in _described(subject).items():
         actual = {
@@ -340,15 +235,15 @@ def _has_the_statistics_of_its_rows(subject: Subject) -> Iterator[Finding]:
             yield error(file, f"{what} {numbers}", subject.edit("recompute_stats"))
 
 
-def _has_the_quantiles_of_its_rows(subject: Subject) -> Iterator[Finding]:
+def _has_the_quantiles_of_its_rows(subject: ExaminedDataset) -> Iterator[Finding]:
     """Compare by rank, which an estimate is near to whatever the distribution."""
     wrong = []
     for key, (rows, found) in _described(subject).items():
         slack = _FLOAT32_TOLERANCE * (rows.max(0) - rows.min(0)) + 1e-6
         tolerance = _RANK_TOLERANCE + 1 / len(rows)
-        for name in _QUANTILES.keys() & found.keys():
+        for name in QUANTILES.keys() & found.keys():
             below, up_to = (rows < found[name] - slack).mean(0), (rows <= found[name] + slack).mean(0)
-            if ((below - tolerance > _QUANTILES[name]) | (up_to + tolerance < _QUANTILES[name])).any():
+            if ((below - tolerance > QUANTILES[name]) | (up_to + tolerance < QUANTILES[name])).any():
                 wrong.append(repr(key))
                 break
     if wrong:
@@ -357,7 +252,7 @@ def _has_the_quantiles_of_its_rows(subject: Subject) -> Iterator[Finding]:
         yield warning(subject.root / "meta" / "stats.json", what, fix)
 
 
-def _acts(subject: Subject) -> Iterator[Finding]:
+def _acts(subject: ExaminedDataset) -> Iterator[Finding]:
     index = subject.shards.index
     if "action" not in subject.columns:
         return
@@ -368,7 +263,7 @@ def _acts(subject: Subject) -> Iterator[Finding]:
         yield warning(subject.root / "data", what, subject.without(still.tolist()))
 
 
-def _has_the_episodes_that_were_kept(subject: Subject) -> Iterator[Finding]:
+def _has_the_episodes_that_were_kept(subject: ExaminedDataset) -> Iterator[Finding]:
     kept = kept_digests(subject.shards)
     if kept is not None and (changed := np.flatnonzero(kept.to_numpy() != subject.digests)).size:
         what = f"{_episodes(changed)}: not what was recorded; a file, or a sentence, changed since"
@@ -376,14 +271,14 @@ def _has_the_episodes_that_were_kept(subject: Subject) -> Iterator[Finding]:
         yield error(subject.root, what, fix)
 
 
-def _has_no_episode_twice(subject: Subject) -> Iterator[Finding]:
+def _has_no_episode_twice(subject: ExaminedDataset) -> Iterator[Finding]:
     _, first = np.unique(subject.digests, return_index=True)
     if twice := sorted({*range(len(subject.digests))} - {*first.tolist()}):
         what = f"{_episodes(twice)}: the same numbers as an earlier episode, so that it counts twice in training"
         yield warning(subject.root / "data", what, subject.without(twice))
 
 
-def _has_all_video_frames(subject: Subject) -> Iterator[Finding]:
+def _has_all_video_frames(subject: ExaminedDataset) -> Iterator[Finding]:
     import av
 
     for file, frames in _videos(subject.shards).items():
@@ -391,21 +286,28 @@ def _has_all_video_frames(subject: Subject) -> Iterator[Finding]:
             with av.open(str(file)) as container:
                 found = sum(packet.size > 0 for packet in container.demux(video=0))
         except (OSError, ValueError, IndexError) as fault:  # PyAV's errors are of these types
-            yield error(file, f"should be a video, cannot be opened: {fault}", _COPY)
+            yield error(file, f"should be a video, cannot be opened: {fault}", COPY)
             continue
         if found < frames:
-            yield error(file, f"should have {frames} frames, as meta/episodes says, has {found}", _COPY)
+            yield error(file, f"should have {frames} frames, as meta/episodes says, has {found}", COPY)
 
 
-_FORM: tuple[tuple[Check[Subject], ...], ...] = (
-    (_has_info,),
-    (_has_version,),
-    (_stays_in_its_folder,),
-    (_is_finalized,),
-    (_has_all_rows, _has_all_videos, _leaves_nothing_behind),
-    (_has_gapless_index, _has_sentences, _has_frames, _has_statistics, _fits_the_environment, _covers_the_suite),
+def _of_its_shards(check: Check[Shards]) -> Check[ExaminedDataset]:
+    return lambda subject: check(subject.shards)
+
+
+_FORM: tuple[tuple[Check[ExaminedDataset], ...], ...] = (
+    *(tuple(map(_of_its_shards, stage)) for stage in FORM),
+    (
+        _leaves_nothing_behind,
+        _has_sentences,
+        _has_frames,
+        _has_statistics,
+        _fits_the_environment,
+        _covers_the_suite,
+    ),
 )
-_CONTENT: tuple[tuple[Check[Subject], ...], ...] = (
+_CONTENT: tuple[tuple[Check[ExaminedDataset], ...], ...] = (
     (_is_readable,),
     (
         _has_the_rows_of_its_index,
@@ -429,21 +331,21 @@ def _videos(shards: Shards) -> dict[Path, int]:
             continue
         table = shards.episode_table([f"videos/{key}/chunk_index", f"videos/{key}/file_index", "length"])
         for chunk, number, length in zip(*(column.to_pylist() for column in table.columns), strict=True):
-            path = shards.info["video_path"].format(video_key=key, chunk_index=chunk, file_index=number)
+            path = VIDEO_PATH.format(video_key=key, chunk_index=chunk, file_index=number)
             frames[shards.root / path] = frames.get(shards.root / path, 0) + length
     return frames
 
 
-def _numbers(subject: Subject) -> dict[str, dict[str, Any]]:
+def _numbers(subject: ExaminedDataset) -> dict[str, dict[str, Any]]:
     return numeric_features(recorded_features(subject.shards.features))
 
 
-def _described(subject: Subject) -> dict[str, tuple[np.ndarray, dict[str, np.ndarray]]]:
+def _described(subject: ExaminedDataset) -> dict[str, tuple[np.ndarray, dict[str, np.ndarray]]]:
     """Return rows (frames, dim) and recorded statistics, (dim,) each, of the features that have both, all finite."""
     described = {}
     for key, feature in _numbers(subject).items():
         found = subject.statistics.get(key, {})
-        if found.keys() >= set(_MOMENTS) and found["mean"].size in _sizes(feature):
+        if found.keys() >= set(MOMENTS) and found["mean"].size in _sizes(feature):
             rows = subject.columns[key].reshape(-1, found["mean"].size)
             if np.isfinite(rows).all():
                 described[key] = rows if rows.dtype.kind == "f" else rows.astype(np.float64), found

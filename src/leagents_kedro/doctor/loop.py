@@ -1,11 +1,11 @@
 """The checks of the loop: its ledger, the versions that the ledger names, and what the next cycle starts from."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leagents_kedro.datasets.checkpoint import CheckpointDataset
+from leagents_kedro.datasets.checkpoint import CheckpointDataset, recorded_digest
+from leagents_kedro.datasets.published import is_empty
 from leagents_kedro.datasets.versions import NO_VERSION, version_of
 from leagents_kedro.doctor.checkpoints import changed, examine_checkpoint
 from leagents_kedro.doctor.datasets import examine_dataset
@@ -32,29 +32,28 @@ def examine_loop(catalog: "CatalogProtocol") -> list[Finding]:
     Raises:
         ParameterError: The suite is unknown.
     """
-    return list(dict.fromkeys([*_past(catalog), *_present(catalog, needs_of(catalog))]))
+    return list(dict.fromkeys([*_past(catalog), *_present(catalog, suite_of(catalog))]))
 
 
-def needs_of(catalog: "CatalogProtocol") -> Suite | None:
-    """Return the needs of the suite of the parameters; None where they have none.
+def suite_of(catalog: "CatalogProtocol") -> Suite | None:
+    """Return the suite of the parameters; None where they have none.
 
     Raises:
         ParameterError: The suite is unknown.
     """
     if "params:suite" not in catalog:
         return None
-    suite, evaluation = catalog.load("params:suite"), catalog.load("params:evaluation")
-    return resolve_suite(suite, evaluation, catalog.load("constitution"))
+    return resolve_suite(catalog.load("params:suite"), catalog.load("params:evaluation"), catalog.load("constitution"))
 
 
-def examine_folder(folder: Path, needs: Suite | None) -> list[Finding]:
+def examine_folder(folder: Path, suite: Suite | None) -> list[Finding]:
     """Return what is wrong with a folder that holds a dataset or a checkpoint, told apart by what is in it."""
-    if (folder / "EMPTY").exists():  # a version that says: nothing yet
+    if is_empty(folder):
         return []
     if any((folder / name).exists() for name in ("config.json", "pretrained_model", "model.safetensors")):
-        return examine_checkpoint(folder, needs, digest=_recorded_digest(folder))
+        return examine_checkpoint(folder, suite, digest=recorded_digest(folder))
     if any((folder / name).exists() for name in ("meta", "data")):
-        return examine_dataset(folder, needs)
+        return examine_dataset(folder, suite)
     what = "should be a LeRobotDataset (meta/info.json) or a checkpoint (config.json, or pretrained_model/ with it)"
     return [error(folder, f"{what}, is neither" if folder.is_dir() else f"{what}, is no folder", "correct the path")]
 
@@ -126,7 +125,7 @@ def _checkpoint(
         yield changed(folder, digest, found)
 
 
-def _present(catalog: "CatalogProtocol", needs: Suite | None) -> Iterator[Finding]:
+def _present(catalog: "CatalogProtocol", suite: Suite | None) -> Iterator[Finding]:
     mix: Path | None = None
     for name in ("mix", "blessed", "candidate"):
         if name not in catalog or not catalog[name].exists():
@@ -138,14 +137,6 @@ def _present(catalog: "CatalogProtocol", needs: Suite | None) -> Iterator[Findin
             continue
         if isinstance(latest, Shards):
             mix = latest.root
-            yield from examine_dataset(mix, needs)
+            yield from examine_dataset(mix, suite)
         if isinstance(latest, Checkpoint):
-            yield from examine_checkpoint(latest.path, needs, mix)
-
-
-def _recorded_digest(folder: Path) -> str | None:
-    """Return what a version of the loop says of itself; None where the folder is none, or does not say."""
-    try:
-        return str(json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))["digest"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+            yield from examine_checkpoint(latest.path, suite, mix)

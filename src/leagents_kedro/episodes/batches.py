@@ -7,6 +7,7 @@ import numpy as np
 
 from leagents_kedro.episodes.checks import check_episodes
 from leagents_kedro.episodes.columns import numeric_features, read_columns, visual_features
+from leagents_kedro.episodes.format import TIME_TOLERANCE_S
 from leagents_kedro.episodes.frame_cache import FrameCache
 from leagents_kedro.episodes.frames import frame_readers
 from leagents_kedro.episodes.shards import Shards
@@ -54,7 +55,7 @@ class BatchReader:
         from lerobot.datasets.feature_utils import check_delta_timestamps, get_delta_indices
 
         _check_readable(shards, delta_timestamps or {})
-        check_delta_timestamps(delta_timestamps or {}, shards.fps, tolerance_s=1e-4)
+        check_delta_timestamps(delta_timestamps or {}, shards.fps, tolerance_s=TIME_TOLERANCE_S)
         if episodes is not None:
             check_episodes(shards, episodes)
         chosen = np.arange(shards.total_episodes) if episodes is None else np.unique(episodes)

@@ -1,6 +1,10 @@
-"""Whether a dataset is complete, and fits: named errors before LeRobot would look for the missing part on the Hub."""
+"""Whether a dataset is complete, and fits: named errors before LeRobot would look for the missing part on the Hub.
 
-from collections.abc import Sequence
+The checks of the form stand here once. `check_dataset` stops at the first error; the doctor tells all.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,12 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from leagents_kedro.episodes.columns import Features, recorded_features, visual_features
+from leagents_kedro.episodes.format import DATA_PATH, INFO_KEYS, VERSION, VIDEO_PATH, convert_command, edit_command
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import EpisodesError
 from leagents_kedro.foundation.files import FileState
+from leagents_kedro.foundation.findings import Finding, error
 from leagents_kedro.foundation.untrusted import check_dataset_paths
 
-_VERSION = "v3.0"
+COPY = "download or copy the dataset again, completely"
+REWRITE = "restore the folder from a copy, or write the dataset anew"
 
 
 def check_dataset(root: Path) -> Shards:
@@ -24,26 +31,9 @@ def check_dataset(root: Path) -> Shards:
         EpisodesError: It is missing, empty, of another version, was never finalized, or lacks files or rows.
     """
     shards = Shards(root)
-    _check_version(shards)
-    check_dataset_paths(root, shards.info)
-    if not shards.total_episodes:
-        raise EpisodesError(f"{root}: the dataset has no episodes")
-    for name, rows, expected in (
-        ("meta/episodes", len(shards.index.length), shards.total_episodes),
-        ("data", sum(_count_rows(FileState.of(file)) for file in shards.data_files), shards.total_frames),
-    ):
-        if rows != expected:
-            raise EpisodesError(
-                f"{root}: {name} should have {expected} rows, as meta/info.json says, got {rows}; "
-                "was the dataset finalized and copied completely?"
-            )
-    if not (root / "meta" / "stats.json").is_file():
-        raise EpisodesError(
-            f"{root}: no meta/stats.json, which training normalizes with; "
-            "run `lerobot-edit-dataset --operation.type=recompute_stats` on it"
-        )
-    _check_index(shards)
-    _check_videos(shards)
+    for check in (check for stage in FORM for check in stage):
+        for finding in check(shards):
+            raise EpisodesError(str(finding))
     return shards
 
 
@@ -93,53 +83,100 @@ def differences_from(shards: Shards, features: Features, fps: int) -> list[str]:
     return differences + [f"the environment does not give '{key}'" for key in own if key not in features]
 
 
-def _check_version(shards: Shards) -> None:
-    version = str(shards.info.get("codebase_version"))
-    if version == _VERSION:
+def _has_info(shards: Shards) -> Iterator[Finding]:
+    file = shards.root / "meta" / "info.json"
+    try:
+        info = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as fault:
+        yield error(file, f"should be the JSON that describes a LeRobotDataset, but is not readable: {fault}", COPY)
         return
-    fix = (
-        "convert it with `python -m lerobot.scripts.convert_dataset_v21_to_v30 --repo-id=<user>/<name> "
-        f"--root={shards.root} --push-to-hub=false`"
-        if version.startswith("v2")
-        else "update LeRobot"
-    )
-    raise EpisodesError(f"{shards.root}: codebase_version should be {_VERSION}, got {version}; {fix}")
+    known = info if isinstance(info, dict) else {}
+    if missing := [key for key in INFO_KEYS if key not in known]:
+        yield error(file, f"should have {', '.join(INFO_KEYS)}, lacks {', '.join(missing)}", COPY)
+
+
+def _has_version(shards: Shards) -> Iterator[Finding]:
+    version = str(shards.info["codebase_version"])
+    if version != VERSION:
+        fix = convert_command(shards.root) if version.startswith("v2") else "update LeRobot"
+        yield error(shards.root, f"codebase_version should be {VERSION}, got {version}", fix)
+
+
+def _stays_in_its_folder(shards: Shards) -> Iterator[Finding]:
+    try:
+        check_dataset_paths(shards.root, shards.info, {"data_path": DATA_PATH, "video_path": VIDEO_PATH})
+    except EpisodesError as fault:
+        yield error(shards.root, str(fault), "do not use it unless you trust who made it; correct it by hand then")
+
+
+def _is_finalized(shards: Shards) -> Iterator[Finding]:
+    """Every parquet file has its footer; LeRobot's writer leaves it out until ``finalize()``."""
+    if not shards.total_episodes:
+        yield error(shards.root, "should have at least one episode, has none", "record some, and finalize()")
+    elif not shards.episode_files:
+        fix = "call finalize() on the LeRobotDataset that wrote it; without it the episodes are lost"
+        yield error(shards.root / "meta" / "episodes", "should list the episodes, is not there: never finalized", fix)
+    for file in [shards.root / "meta" / "tasks.parquet", *shards.episode_files, *shards.data_files]:
+        try:
+            _count_rows(FileState.of(file))
+        except (OSError, pa.ArrowException) as fault:
+            fix = "record with finalize() at the end, or copy the file again: without its footer nothing can be read"
+            yield error(file, f"should be a finished parquet file, is not: {fault}", fix)
+
+
+def _has_all_rows(shards: Shards) -> Iterator[Finding]:
+    for name, files, expected in (
+        ("meta/episodes", shards.episode_files, shards.total_episodes),
+        ("data", shards.data_files, shards.total_frames),
+    ):
+        rows = sum(_count_rows(FileState.of(file)) for file in files)
+        if rows != expected:
+            yield error(shards.root / name, f"should have {expected} rows, as meta/info.json says, has {rows}", COPY)
+
+
+def _has_all_videos(shards: Shards) -> Iterator[Finding]:
+    for key in (key for key, feature in visual_features(shards.features).items() if feature["dtype"] == "video"):
+        table = shards.episode_table([f"videos/{key}/chunk_index", f"videos/{key}/file_index"])
+        for chunk, number in np.unique(np.stack([column.to_numpy() for column in table.columns]), axis=1).T.tolist():
+            file = shards.root / VIDEO_PATH.format(video_key=key, chunk_index=chunk, file_index=number)
+            if not file.is_file() or not file.stat().st_size:
+                yield error(file, "should be a video, but is missing or empty", COPY)
+
+
+def _has_a_file_of_statistics(shards: Shards) -> Iterator[Finding]:
+    file = shards.root / "meta" / "stats.json"
+    if not file.is_file():
+        what = "should be the JSON that training normalizes with, but is missing"
+        yield error(file, what, edit_command(shards.root, "recompute_stats"))
+
+
+def _has_gapless_index(shards: Shards) -> Iterator[Finding]:
+    index, episodes = shards.index, shards.total_episodes
+    ends = index.length.cumsum()
+    if not (
+        np.array_equal(index.episode_index, np.arange(episodes))
+        and np.array_equal(index.from_index, ends - index.length)
+        and np.array_equal(index.to_index, ends)
+        and ends[-1] == shards.total_frames
+    ):
+        what = f"should list episodes 0 to {episodes - 1} without gaps between their frames, does not"
+        yield error(shards.root / "meta" / "episodes", what, REWRITE)
+
+
+FORM: tuple[tuple[Callable[[Shards], Iterator[Finding]], ...], ...] = (
+    (_has_info,),
+    (_has_version,),
+    (_stays_in_its_folder,),
+    (_is_finalized,),
+    (_has_all_rows, _has_all_videos, _has_a_file_of_statistics),
+    (_has_gapless_index,),
+)
+"""Stages of checks that read footers, counts, and the index; each relies on what those before it made sure of."""
 
 
 @lru_cache(maxsize=1024)
 def _count_rows(file: FileState) -> int:
-    try:
-        return pq.read_metadata(file.path).num_rows
-    except (OSError, pa.ArrowException) as error:
-        raise EpisodesError(
-            f"{file.path}: unfinished parquet file of a dataset that was never finalized, or a damaged one. {error}"
-        ) from error
-
-
-def _check_index(shards: Shards) -> None:
-    index = shards.index
-    ends = index.length.cumsum()
-    consistent = (
-        np.array_equal(index.episode_index, np.arange(shards.total_episodes))
-        and np.array_equal(index.from_index, ends - index.length)
-        and np.array_equal(index.to_index, ends)
-        and ends[-1] == shards.total_frames
-    )
-    if not consistent:
-        raise EpisodesError(
-            f"{shards.root}: meta/episodes should list episodes 0 to {shards.total_episodes - 1} without gaps between "
-            "their frames; the dataset is damaged, write it anew"
-        )
-
-
-def _check_videos(shards: Shards) -> None:
-    videos = [key for key, feature in visual_features(shards.features).items() if feature["dtype"] == "video"]
-    for key in videos:
-        table = shards.episode_table([f"videos/{key}/chunk_index", f"videos/{key}/file_index"])
-        for chunk, file in np.unique(np.stack([column.to_numpy() for column in table.columns]), axis=1).T.tolist():
-            path = shards.info["video_path"].format(video_key=key, chunk_index=chunk, file_index=file)
-            if not (shards.root / path).is_file():
-                raise EpisodesError(f"{shards.root}: {path} is missing; download or copy the dataset with its videos")
+    return pq.read_metadata(file.path).num_rows
 
 
 def _layout(feature: dict) -> tuple:

@@ -8,12 +8,11 @@ import pyarrow as pa
 
 from leagents_kedro.episodes.columns import read_table, stored
 from leagents_kedro.episodes.digests import episode_digests, write_digests
-from leagents_kedro.episodes.files import file_at, place_of
+from leagents_kedro.episodes.format import BYTES_PER_MB, EPISODES_PATH
+from leagents_kedro.episodes.places import file_at, place_of
 from leagents_kedro.episodes.shards import Shards
-from leagents_kedro.episodes.writing import EPISODES_PATH, write_frames, write_statistics, write_table
+from leagents_kedro.episodes.writing import write_frames, write_statistics, write_table
 from leagents_kedro.foundation.files import link_file, remove
-
-_MB = 1024**2
 
 
 def compact_dataset(root: Path) -> None:
@@ -73,7 +72,7 @@ def _groups(files: Sequence[Path], size_in_mb: int) -> Iterator[list[Path]]:
     size = 0
     for file in files:
         size += file.stat().st_size
-        if group and size > size_in_mb * _MB:
+        if group and size > size_in_mb * BYTES_PER_MB:
             yield group
             group, size = [], file.stat().st_size
         group.append(file)

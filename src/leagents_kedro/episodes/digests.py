@@ -16,7 +16,7 @@ from leagents_kedro.episodes.columns import (
     recorded_features,
     visual_features,
 )
-from leagents_kedro.episodes.files import digest, file_at, link_files, next_place
+from leagents_kedro.episodes.places import digest, file_at, link_files, next_place
 from leagents_kedro.episodes.shards import Shards
 
 _FILES = "meta/leagents/digests/*/*.parquet"

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow.parquet as pq
 
-from leagents_kedro.episodes.files import digest
+from leagents_kedro.episodes.format import TIME_TOLERANCE_S
+from leagents_kedro.episodes.places import digest
 from leagents_kedro.errors import EpisodesError
-from leagents_kedro.foundation.files import remove, sync, sync_tree, write_atomically
+from leagents_kedro.foundation.files import remove, staged, write_atomically
 from leagents_kedro.foundation.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 _PIXELS, _DESCRIPTION, _SOURCES = "pixels.u8", "frames.json", "sources.json"
 _BYTES_PER_GB = 1e9
-_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class DecodedFrames:
         after = own.searchsorted(wanted).clip(max=len(own) - 1)
         before = (after - 1).clip(min=0)
         nearest = np.where(wanted - own[before] <= own[after] - wanted, before, after)
-        beyond = places[np.abs(own[nearest] - wanted) >= _TOLERANCE]
+        beyond = places[np.abs(own[nearest] - wanted) >= TIME_TOLERANCE_S]
         if len(beyond):
             raise EpisodesError(
                 f"{source}: should have frames at {beyond[:5].tolist()} s, where data/ and meta/episodes place them; "
@@ -150,24 +150,21 @@ class FrameCache:
         return DecodedFrames(np.asarray(pixels), np.array(described["places"]))
 
     def _decode(self, file: FrameFile, name: str, done: int, show: Callable[[int, str], None]) -> None:
-        staging = self._folder / f".staging-{name}"
-        staging.mkdir()
         places: list[float] = []
         shapes: set[tuple[int, ...]] = set()
-        with (staging / _PIXELS).open("wb") as pixels:
-            for place, frame in _frames_of(file):
-                pixels.write(np.ascontiguousarray(frame))
-                places.append(place)
-                shapes.add(frame.shape)
-                show(done + len(places), "")
-        if len(shapes) != 1:
-            raise EpisodesError(f"{file.path}: frames should have one size, got {sorted(shapes) or 'no frames'}")
-        (shape,) = shapes
-        description = {"shape": [len(places), *shape], "places": places}
-        (staging / _DESCRIPTION).write_text(json.dumps(description))
-        sync_tree(staging)
-        staging.rename(self._folder / name)
-        sync(self._folder)
+        with staged(self._folder / name) as staging:
+            staging.mkdir()
+            with (staging / _PIXELS).open("wb") as pixels:
+                for place, frame in _frames_of(file):
+                    pixels.write(np.ascontiguousarray(frame))
+                    places.append(place)
+                    shapes.add(frame.shape)
+                    show(done + len(places), "")
+            if len(shapes) != 1:
+                raise EpisodesError(f"{file.path}: frames should have one size, got {sorted(shapes) or 'no frames'}")
+            (shape,) = shapes
+            description = {"shape": [len(places), *shape], "places": places}
+            (staging / _DESCRIPTION).write_text(json.dumps(description))
 
     def _fits(self, file: FrameFile) -> bool:
         used = sum(_size(entry) for entry in self._entries() if _in_use(entry))

@@ -9,14 +9,14 @@ import numpy as np
 
 from leagents_kedro.episodes.checks import check_dataset
 from leagents_kedro.episodes.columns import numeric_features, read_columns, visual_features
+from leagents_kedro.episodes.format import TIME_TOLERANCE_S
 from leagents_kedro.episodes.frame_cache import DecodedFrames, FrameCache, FrameFile, image_pixels
+from leagents_kedro.episodes.lerobot import opened
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import EpisodesError
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-_TOLERANCE_S = 1e-4
 
 type Stream = Callable[[int, list[int]], Iterable[np.ndarray]]
 """Called with a file's number and frames of one episode in that file, it returns their pixels."""
@@ -83,7 +83,7 @@ def frame_readers(
 
     @cache
     def stored() -> Any:
-        return shards.lerobot(episodes.tolist()).hf_dataset.with_format(None)
+        return opened(shards, episodes.tolist()).hf_dataset.with_format(None)
 
     return {
         key: FrameReader(
@@ -132,7 +132,7 @@ def _video_stream(located: Located) -> Stream:
 
     def stream(number: int, frames: list[int]) -> np.ndarray:
         seconds = place[frames].tolist()
-        return decode_video_frames(files[number].path, seconds, _TOLERANCE_S, "pyav", return_uint8=True).numpy()
+        return decode_video_frames(files[number].path, seconds, TIME_TOLERANCE_S, "pyav", return_uint8=True).numpy()
 
     return stream
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,9 +14,6 @@ import pyarrow.compute as pc
 from leagents_kedro.episodes.columns import Features, read_table
 from leagents_kedro.errors import EpisodesError
 from leagents_kedro.foundation.files import FileState
-
-if TYPE_CHECKING:
-    from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
 _SMALL = 1 << 20  # bytes; larger files are few, and not worth the memory
 
@@ -140,30 +137,6 @@ class Shards:
         if not (files := self.episode_files):
             raise EpisodesError(f"{self.root}: no meta/episodes; the dataset is empty or was never finalized")
         return files
-
-    def lerobot(
-        self, episodes: Sequence[int] | None = None, delta_timestamps: dict[str, list[float]] | None = None
-    ) -> "LeRobotDataset":
-        """Open the folder, or some of its ``episodes``, with LeRobot.
-
-        Raises:
-            EpisodesError: The dataset is incomplete or has no such episodes; LeRobot would look for them on the Hub.
-        """
-        from lerobot.datasets.lerobot_dataset import LeRobotDataset
-
-        from leagents_kedro.episodes.checks import check_dataset, check_episodes
-
-        check_dataset(self.root)
-        if episodes is not None:
-            check_episodes(self, episodes)
-            episodes = [int(episode) for episode in episodes]
-        return LeRobotDataset(
-            "local/shards",
-            root=self.root,
-            episodes=episodes,
-            delta_timestamps=delta_timestamps,
-            video_backend="pyav",  # comes with LeRobot; torchcodec needs libraries of the system
-        )
 
 
 @lru_cache(maxsize=1024)

@@ -1,5 +1,6 @@
 """Statistics of features as LeRobot keeps them: exact from all rows, or merged in constant time."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from datasketches import tdigest_float
 
-_QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
+from leagents_kedro.episodes.format import QUANTILES
+
 _SUMMARIES = "meta/leagents/statistics.parquet"
 _CENTROIDS = 1000
 
@@ -48,7 +50,7 @@ def describe(values: np.ndarray) -> dict[str, np.ndarray]:
         "mean": rows.mean(axis=0, dtype=np.float64),
         "std": rows.std(axis=0, dtype=np.float64),
         "count": np.array([len(values)]),
-        **dict(zip(_QUANTILES, np.quantile(rows, list(_QUANTILES.values()), axis=0), strict=True)),
+        **dict(zip(QUANTILES, np.quantile(rows, list(QUANTILES.values()), axis=0), strict=True)),
     }
 
 
@@ -69,6 +71,15 @@ def describe_episodes(columns: Mapping[str, np.ndarray], length: np.ndarray) -> 
         for begin, end in zip((ends - length).tolist(), ends.tolist(), strict=True)
     ]
     return {name: pa.array([episode[name] for episode in episodes]) for name in episodes[0]}
+
+
+def recorded_statistics(root: Path) -> dict[str, dict[str, np.ndarray]]:
+    """Return what ``meta/stats.json`` of a dataset says: flat arrays by feature and statistic."""
+    content = json.loads((root / "meta" / "stats.json").read_text(encoding="utf-8"))
+    return {
+        key: {name: np.asarray(value, np.float64).ravel() for name, value in values.items()}
+        for key, values in content.items()
+    }
 
 
 def summarize(values: np.ndarray) -> Summary:
@@ -108,7 +119,7 @@ def statistics(summary: Summary) -> dict[str, np.ndarray]:
         "mean": summary.mean,
         "std": np.sqrt(summary.variance),
         "count": np.array([summary.count]),
-        **{name: np.array([_quantile(digest, rank) for digest in digests]) for name, rank in _QUANTILES.items()},
+        **{name: np.array([_quantile(digest, rank) for digest in digests]) for name, rank in QUANTILES.items()},
     }
 
 

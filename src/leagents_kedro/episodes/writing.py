@@ -27,7 +27,8 @@ from leagents_kedro.episodes.columns import (
     visual_features,
 )
 from leagents_kedro.episodes.digests import episode_digests, inherit_digests, new_episodes, write_digests
-from leagents_kedro.episodes.files import copy_files, file_at, link_files, next_place
+from leagents_kedro.episodes.format import EPISODES_PATH
+from leagents_kedro.episodes.places import copy_files, file_at, link_files, next_place
 from leagents_kedro.episodes.shards import Episode, EpisodeIndex, Shards
 from leagents_kedro.episodes.statistics import (
     describe,
@@ -43,9 +44,6 @@ from leagents_kedro.foundation.files import link_file
 
 if TYPE_CHECKING:
     from lerobot.datasets.utils import DatasetInfo
-
-EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
-"""Where LeRobot describes episodes."""
 
 _NAMED = 10
 _log = logging.getLogger(__name__)

@@ -3,6 +3,8 @@
 import errno
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -36,13 +38,24 @@ def make_folder(path: Path) -> None:
         sync(path.parent)
 
 
+@contextmanager
+def staged(place: Path) -> Iterator[Path]:
+    """Give a path beside ``place`` where a file or folder is made; then bring it to the disk, and rename it into place.
+
+    What an earlier attempt left there is removed first. Where the making fails, ``place`` stays as it was.
+    """
+    staging = place.with_name(f".staging-{place.name}")
+    remove(staging)
+    yield staging
+    sync_tree(staging)
+    staging.rename(place)
+    sync(place.parent)
+
+
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write ``content`` beside ``path``, bring it to the disk, and rename it into place."""
-    staging = path.with_name(f".staging-{path.name}")
-    staging.write_bytes(content)
-    sync(staging)
-    staging.rename(path)
-    sync(path.parent)
+    """Write a file that is there with all of ``content`` or not at all."""
+    with staged(path) as staging:
+        staging.write_bytes(content)
 
 
 def link_file(source: Path, target: Path) -> None:

@@ -13,19 +13,22 @@ from leagents_kedro.errors import CheckpointError, EpisodesError
 REMOTE_CODE_POLICIES = frozenset({"gaussian_actor", "groot", "pi0_fast", "wall_x"})
 """LeRobot's policy types that trust code from the Hub, whatever their options say."""
 
-_DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
-_VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 _PICKLED = {".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
 
 
-def check_dataset_paths(root: Path, info: dict[str, Any]) -> None:
+def check_dataset_paths(root: Path, info: dict[str, Any], templates: dict[str, str]) -> None:
     """Refuse a LeRobotDataset whose ``meta/info.json`` or links lead out of its folder.
+
+    Args:
+        root: Its folder.
+        info: The content of ``meta/info.json``.
+        templates: What may stand there as ``data_path`` and ``video_path``.
 
     Raises:
         EpisodesError: A path template is not that of LeRobotDataset v3, a feature's name is no plain name, or a link
             points elsewhere.
     """
-    for name, expected in (("data_path", _DATA_PATH), ("video_path", _VIDEO_PATH)):
+    for name, expected in templates.items():
         if info.get(name) not in {expected, None}:
             raise EpisodesError(f"{root}: {name} in meta/info.json should be {expected!r}, got {info[name]!r}")
     if unsafe := sorted(key for key in info["features"] if not _is_plain_name(key)):

@@ -3,7 +3,11 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
+from leagents_kedro.errors import CheckpointError
+
+PROCESSORS = ("policy_preprocessor.json", "policy_postprocessor.json")
 _WITHOUT_EFFECT = {"train_config.json", "README.md"}
 
 
@@ -33,3 +37,34 @@ def resolve_device(device: str) -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def missing_files(folder: Path) -> list[str]:
+    """Return the names that a ``pretrained_model`` folder lacks; LeRobot would look the first two up on the Hub.
+
+    Raises:
+        CheckpointError: A processor's file is damaged.
+    """
+    missing = [name for name in ("config.json", *PROCESSORS) if not (folder / name).is_file()]
+    if not any((folder / name).is_file() for name in ("model.safetensors", "adapter_model.safetensors")):
+        missing.append("model.safetensors")
+    for name in PROCESSORS:
+        if name not in missing:
+            states = [step.get("state_file") for step in read_json(folder / name)["steps"]]
+            missing += [state for state in states if state and not (folder / state).is_file()]
+    return missing
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """Return the object in a file of a checkpoint.
+
+    Raises:
+        CheckpointError: It is not there, or holds something else.
+    """
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{file}: expected a JSON object, got something else ({error}). The file was damaged or edited; restore it "
+            "from a copy, or delete this version and run the cycle again."
+        ) from error

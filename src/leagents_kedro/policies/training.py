@@ -20,7 +20,7 @@ from leagents_kedro.episodes.batches import BatchReader
 from leagents_kedro.episodes.frame_cache import FrameCache
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import CheckpointError, EpisodesError, ParameterError, TrainingError
-from leagents_kedro.foundation.files import sync, sync_tree
+from leagents_kedro.foundation.files import staged
 from leagents_kedro.foundation.spelling import no_such
 from leagents_kedro.foundation.untrusted import check_checkpoint
 from leagents_kedro.parameters.training import Rung, TrainingSettings
@@ -339,14 +339,10 @@ def _save(config: "TrainPipelineConfig", step: int, policy: Any, *state: Any) ->
 
     optimizer, scheduler, preprocessor, postprocessor = state
     place = get_step_checkpoint_dir(config.output_dir, config.steps, step)
-    staging = place.with_name(f".staging-{place.name}")
-    shutil.rmtree(staging, ignore_errors=True)
-    save_checkpoint(
-        staging, step, config, policy, optimizer, scheduler, preprocessor, postprocessor, 1, config.batch_size
-    )
-    sync_tree(staging)
-    staging.rename(place)
-    sync(place.parent)
+    with staged(place) as staging:
+        save_checkpoint(
+            staging, step, config, policy, optimizer, scheduler, preprocessor, postprocessor, 1, config.batch_size
+        )
     for other in set(place.parent.glob("[0-9]*")) - {place}:
         shutil.rmtree(other)
     return place

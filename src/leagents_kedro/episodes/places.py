@@ -1,4 +1,4 @@
-"""Files of one dataset as files of another: hard links under numbers of their own."""
+"""Where the files of a dataset lie, and files of one as files of another: hard links under numbers of their own."""
 
 import hashlib
 import re
