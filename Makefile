@@ -11,7 +11,7 @@ test: $(UV)           ## the quick suite, on two cores in less than ten minutes
 	$(UV) run pytest
 
 torture: $(UV)        ## the real loop killed at every point and run again; POINTS=20 for an even sample of them
-	$(UV) run python tests/torture.py $(if $(POINTS),--points $(POINTS))
+	$(UV) run python -m torture $(if $(POINTS),--points $(POINTS))
 
 lint: $(UV)           ## style, types, and who may import whom
 	$(UV) run ruff check .
@@ -30,7 +30,7 @@ bench-quick: $(UV)    ## the same at a small size, in less than five minutes
 	$(UV) run python -m benchmarks --quick
 
 characteristics: $(UV) ## what the gate promises, simulated through its shipped functions; RUNS=500 for a first impression
-	$(UV) run python benchmarks/gate_characteristics.py --runs $(or $(RUNS),20000)
+	$(UV) run python -m studies.gate --runs $(or $(RUNS),20000)
 
 viz: $(UV)            ## the flow in a browser
 	$(UV) run kedro viz

@@ -1,11 +1,10 @@
 import os
 import signal
-from pathlib import Path
 
 import pytest
 
 from leagents_kedro.constitution.limits import Constitution
-from leagents_kedro.datasets.constitution import ConstitutionDataset
+from support.parameters import base_constitution
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -16,4 +15,4 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 @pytest.fixture
 def constitution() -> Constitution:
     """The limits of the project itself."""
-    return ConstitutionDataset(str(Path(__file__).parents[1] / "conf" / "base" / "constitution.yml")).load()
+    return base_constitution()

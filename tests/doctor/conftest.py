@@ -2,12 +2,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from leagents_kedro.episodes.shards import Episode
-from leagents_kedro.episodes.writing import write_episodes
 from leagents_kedro.records import Suite, Task
+from support.datasets import write_random
 
 FEATURES = {
     "observation.state": {"dtype": "float32", "shape": (3,), "names": ["x", "y", "z"]},
@@ -17,20 +15,8 @@ SENTENCES = ("pick up the cup", "open the door")
 FPS = 10
 
 
-def episode(rng: np.random.Generator, sentence: str, frames: int, features: dict) -> Episode:
-    columns = {
-        key: (rng.integers(0, 255, (frames, *feature["shape"])) if feature["dtype"] == "video" else values)
-        for key, feature in features.items()
-        for values in [rng.normal(size=(frames, *feature["shape"])).astype(np.float32)]
-    }
-    return Episode(sentence, {key: v.astype(np.uint8) if v.dtype == np.int64 else v for key, v in columns.items()})
-
-
 def write(root: Path, features: dict = FEATURES, frames: int = 30) -> Path:
-    rng = np.random.default_rng(0)
-    episodes = [episode(rng, SENTENCES[number % 2], frames + number, features) for number in range(6)]
-    write_episodes(root, episodes, features, FPS, "sim")
-    return root
+    return write_random(root, features, range(frames, frames + 6), SENTENCES, fps=FPS)
 
 
 @pytest.fixture

@@ -1,71 +1,16 @@
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from leagents_kedro.doctor.datasets import examine_dataset
-
-type Damage = Callable[[Path], object]
-
-
-def info(**changes) -> Damage:
-    def damage(root: Path) -> None:
-        path = root / "meta" / "info.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-    return damage
+from support.damage import Damage, column, episodes, frames, info, put, statistics, torn, without
 
 
-def statistics(change: Callable[[dict], object]) -> Damage:
-    def damage(root: Path) -> None:
-        path = root / "meta" / "stats.json"
-        content = json.loads(path.read_text())
-        change(content)
-        path.write_text(json.dumps(content))
-
-    return damage
-
-
-def column(pattern: str, name: str, change: Callable[[list], object]) -> Damage:
-    """Change the values of a column in the one file that ``pattern`` finds."""
-
-    def damage(root: Path) -> None:
-        (file,) = root.glob(pattern)
-        table = pq.read_table(file)
-        values = table[name].to_pylist()
-        change(values)
-        field = table.schema.field(name)
-        pq.write_table(table.set_column(table.schema.names.index(name), field, pa.array(values, field.type)), file)
-
-    return damage
-
-
-def frames(name: str, change: Callable[[list], object]) -> Damage:
-    return column("data/*/*.parquet", name, change)
-
-
-def episodes(name: str, change: Callable[[list], object]) -> Damage:
-    return column("meta/episodes/*/*.parquet", name, change)
-
-
-def put(position: int, value: object) -> Callable[[list], None]:
-    return lambda values: values.__setitem__(position, value)
-
-
-def without(pattern: str) -> Damage:
-    return lambda root: [file.unlink() for file in root.glob(pattern)]
-
-
-def torn(pattern: str) -> Damage:
-    return lambda root: [file.write_bytes(file.read_bytes()[:-100]) for file in root.glob(pattern)]
-
-
-def flipped(pattern: str, offset: int) -> Damage:
+def inverted(pattern: str, offset: int) -> Damage:
 
     def damage(root: Path) -> None:
         (file,) = root.glob(pattern)
@@ -112,7 +57,7 @@ ERRORS = {
     "infinite": (statistics(lambda s: s["action"].update(max=[1e999, 1])), "should be finite", "recompute_stats"),
     "other mean": (statistics(lambda s: s["action"].update(mean=[9, 0])), "mean of 'action'", "is 9", "recompute"),
     "other std": (statistics(lambda s: s["action"].update(std=[1, 7])), "std of 'action'", "dimension 1", "recompute"),
-    "page": (flipped("data/*/*", 10), "file-000.parquet", "should hold the columns", "restore the folder"),
+    "page": (inverted("data/*/*", 10), "file-000.parquet", "should hold the columns", "restore the folder"),
     "nan": (frames("action", put(40, [0.0, float("nan")])), "'action' should be finite", "episode 1", "[1]"),
     "index": (frames("index", put(40, 0)), "column 'index'", "first in episode 1", "restore"),
     "episode index": (frames("episode_index", put(0, 1)), "'episode_index'", "first in episode 0", "restore"),

@@ -1,8 +1,6 @@
 import json
-import os
 import re
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,20 +8,13 @@ from typing import Any
 
 import pandas as pd  # noqa: F401 - as the others unused here: imported once, for the forks that run commands
 import pytest
-from kedro.framework.cli.cli import main
 from kedro.framework.cli.utils import load_entry_points
-from kedro.framework.project import LOGGING
 
 import leagents_kedro.cli
 import leagents_kedro.settings  # noqa: F401
+from support.projects import Ended, forked, kedro
 
 load_entry_points("project")
-
-
-@dataclass(frozen=True)
-class Ended:
-    code: int
-    output: str
 
 
 @dataclass(frozen=True)
@@ -33,40 +24,11 @@ class Project:
     path: Path
 
     def kedro(self, *arguments: str, **environ: str) -> Ended:
-        def command() -> None:
-            sys.argv = ["kedro", *arguments]
-            main()
-
-        return self.fork(command, **environ)
+        return forked(kedro(*arguments), self.path, **environ)
 
     def fork(self, function: Callable[[], None], **environ: str) -> Ended:
-        """Run ``function`` in a child process in the project; the code is minus the signal that killed it."""
-        log = self.path.parent / "output.txt"
-        child = os.fork()
-        if child == 0:
-            self._become(function, log, environ)
-        _, status = os.waitpid(child, 0)
-        return Ended(os.waitstatus_to_exitcode(status), log.read_text())
-
-    def _become(self, function: Callable[[], None], log: Path, environ: dict[str, str]) -> None:
-        code = 1
-        try:
-            os.chdir(self.path)
-            os.environ.pop("KEDRO_ENV", None)
-            os.environ.update(environ, DO_NOT_TRACK="1")
-            sys.stdout = sys.stderr = log.open("w", buffering=1)
-            os.dup2(sys.stdout.fileno(), 1)
-            os.dup2(sys.stdout.fileno(), 2)
-            type(LOGGING).__init__(LOGGING)  # reads conf/logging.yml of the working directory
-            function()
-            code = 0
-        except SystemExit as error:
-            code = error.code if isinstance(error.code, int) else int(error.code is not None)
-        except BaseException as error:
-            print(f"{type(error).__name__}: {error}")
-        finally:
-            sys.stdout.flush()
-            os._exit(code)
+        """Run ``function`` in a child process in the project; it may be killed."""
+        return forked(function, self.path, **environ)
 
     def configure(self, parameters: str) -> None:
         (self.path / "conf/local/parameters.yml").write_text(parameters)

@@ -12,14 +12,7 @@ from leagents_kedro.parameters.suite import SuiteParams
 from leagents_kedro.parameters.training import TrainingParams
 from leagents_kedro.records import Checkpoint, CycleRecord, Decision, Evidence, Plan, Score
 from leagents_kedro.simulation.suites import resolve_suite
-
-BASE = Path(__file__).parents[2] / "conf" / "base"
-
-
-def base_parameters(key: str) -> dict:
-    from omegaconf import OmegaConf
-
-    return OmegaConf.to_container(OmegaConf.load(BASE / f"parameters_{key}.yml"), resolve=True)[key]
+from support.parameters import base_parameters
 
 
 @pytest.fixture

@@ -1,21 +1,11 @@
-from pathlib import Path
-
 import pytest
 
-from leagents_kedro.datasets.constitution import ConstitutionDataset
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.episodes.writing import write_episodes
 from leagents_kedro.errors import ConstitutionError, CoverageError, EpisodesError, ParameterError
 from leagents_kedro.pipelines.selection.nodes import propose_plan, review_plan, select_episodes
-from leagents_kedro.records import Suite
 from leagents_kedro.simulation.collection import collect_episodes
-from leagents_kedro.simulation.simulator import Simulator
-
-BASE = Path(__file__).parents[2] / "conf" / "base"
-
-
-def described(environment: str, *tasks: str, **options: object) -> Suite:
-    return Simulator(environment, options, 1, None).describe(tasks)
+from support.parameters import base_constitution, described
 
 
 @pytest.fixture
@@ -113,7 +103,7 @@ def mix(tmp_path_factory):
         action_noise=0.1,
         max_attempts_factor=4,
     )
-    limits = ConstitutionDataset(str(BASE / "constitution.yml")).load()
+    limits = base_constitution()
     here = EvaluationParams(slots=1, workers=1, episode_timeout_s=None, device="cpu", torch_threads=1)
     new = collect_episodes(suite, demonstrations, here, {"reach-v3": 3, "drawer-close-v3": 1}, 0, 0, limits)
     root = tmp_path_factory.mktemp("mix") / "v3"

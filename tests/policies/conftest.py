@@ -1,9 +1,8 @@
-import numpy as np
 import pytest
 
-from leagents_kedro.episodes.shards import Episode, Shards
-from leagents_kedro.episodes.writing import write_episodes
+from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.parameters.training import Rung, TrainingSettings
+from support.datasets import write_random
 
 FEATURES = {
     "observation.state": {"dtype": "float32", "shape": (4,), "names": ["x", "y", "z", "gripper"]},
@@ -12,19 +11,8 @@ FEATURES = {
 }
 
 
-def episode(rng: np.random.Generator, sentence: str, frames: int, scale: float = 1.0) -> Episode:
-    columns = {
-        key: (scale * rng.normal(size=(frames, *feature["shape"]))).astype(np.float32)
-        for key, feature in FEATURES.items()
-    }
-    return Episode(sentence, columns)
-
-
 def written(root, lengths, scale=1.0) -> Shards:
-    rng = np.random.default_rng(0)
-    episodes = [episode(rng, f"do task {index % 2}", frames, scale) for index, frames in enumerate(lengths)]
-    write_episodes(root, episodes, FEATURES, fps=10, robot_type="test")
-    return Shards(root)
+    return Shards(write_random(root, FEATURES, lengths, ("do task 0", "do task 1"), robot_type="test", scale=scale))
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from leagents_kedro.simulation.environments import Trial, environment_of
 from leagents_kedro.simulation.metaworld.tasks import METAWORLD_DIM
 from leagents_kedro.simulation.pool import EnvironmentPool
 from leagents_kedro.simulation.rollouts import roll_out
-from leagents_kedro.simulation.simulator import Simulator
+from support.parameters import described
 
 LIMIT = 120
 EPISODES = 6
@@ -237,7 +237,7 @@ def test_kept_episodes_have_the_columns_of_the_features(pool: EnvironmentPool) -
     ((outcome, episode),) = roll_out(
         Scripted(expert="reach-v3"), [Trial("reach-v3", 1)], pool, slots=1, keep_episodes=True
     )
-    features = Simulator("metaworld_state", {}, 1, None).describe(["reach-v3"]).features
+    features = described("metaworld_state", "reach-v3").features
     assert outcome.success
     assert episode.sentence == "Reach a goal position"
     assert {key: values.shape for key, values in episode.columns.items()} == {
@@ -260,7 +260,7 @@ def test_other_lerobot_environments_roll_out_as_well() -> None:
     actions = np.random.default_rng(0).uniform(100, 400, (4, 2)).astype(np.float32)
     with EnvironmentPool("pusht", PUSHT) as pool:
         rolled = roll_out(Scripted(actions), [Trial("PushT-v0", s) for s in (0, 1)], pool, slots=2, keep_episodes=True)
-    features = Simulator("pusht", PUSHT, 1, None).describe(["PushT-v0"]).features
+    features = described("pusht", "PushT-v0", **PUSHT).features
     outcome, episode = rolled[0]
     assert (outcome.length, outcome.success, episode.sentence) == (12, False, "PushT-v0")
     assert {key: values.shape[1:] for key, values in episode.columns.items()} == {

@@ -9,12 +9,9 @@ from leagents_kedro.parameters.suite import SuiteParams
 from leagents_kedro.records import Suite, Task
 from leagents_kedro.simulation.simulator import Simulator
 from leagents_kedro.simulation.suites import resolve_suite
+from support.parameters import described
 
 HERE = {"workers": 1, "episode_timeout_s": None}
-
-
-def described(environment: str, *tasks: str, **options: object) -> Suite:
-    return Simulator(environment, options, **HERE).describe(tasks)
 
 
 def test_groups_expand_in_order_and_duplicates_drop() -> None:

@@ -1,36 +1,30 @@
 """What people get wrong is told in words that name the thing, what was expected, and the likely fix."""
 
 import json
+import math
 import os
 import shutil
 import signal
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd  # noqa: F401 - as the others unused here: imported once, for the forks that run commands
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from kedro.framework.cli.cli import main
 from kedro.framework.cli.utils import load_entry_points
-from kedro.framework.project import LOGGING
 from kedro.io import DatasetError as KedroDatasetError
 from kedro.io import Version
 
 import leagents_kedro.cli
 import leagents_kedro.settings  # noqa: F401
 from leagents_kedro.datasets.checkpoint import CheckpointDataset
-from leagents_kedro.datasets.constitution import ConstitutionDataset
 from leagents_kedro.datasets.ledger import LedgerDataset
 from leagents_kedro.datasets.record import RecordDataset
 from leagents_kedro.datasets.versions import next_run_id
-from leagents_kedro.episodes.shards import Episode, Shards
-from leagents_kedro.episodes.writing import write_episodes
+from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import CheckpointError, ConstitutionError, EpisodesError, LedgerError, ParameterError
 from leagents_kedro.parameters.demonstrations import DemonstrationParams
 from leagents_kedro.parameters.evaluation import EvaluationParams
@@ -41,10 +35,12 @@ from leagents_kedro.pipelines.seed.nodes import seed_mix
 from leagents_kedro.pipelines.selection.nodes import review_plan, select_episodes
 from leagents_kedro.pipelines.training.nodes import train_candidate
 from leagents_kedro.records import Plan, Selection
-from leagents_kedro.simulation.simulator import Simulator
+from support.damage import frames, info, number, without, written
+from support.datasets import METAWORLD, write_reaches
+from support.parameters import base_constitution, base_parameters, described
+from support.projects import copy_project, forked, kedro
 
 load_entry_points("project")
-ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -60,27 +56,13 @@ class Project:
 
     def kedro(self, *arguments: str) -> tuple[int, str]:
         """Return the exit code of a command, and what it printed."""
-        log = self.path.parent / "output.txt"
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                os.chdir(self.path)
-                os.environ["DO_NOT_TRACK"] = "1"
-                signal.alarm(120)  # a loop that is not stopped would train
-                sys.argv = ["kedro", *arguments]
-                sys.stdout = sys.stderr = log.open("w", buffering=1)
-                type(LOGGING).__init__(LOGGING)  # reads conf/logging.yml of the working directory
-                main()
-            except SystemExit as error:
-                code = error.code if isinstance(error.code, int) else int(error.code is not None)
-            except BaseException as error:
-                print(f"Traceback of {type(error).__name__}: {error}")
-            finally:
-                sys.stdout.flush()
-                os._exit(code)
-        _, status = os.waitpid(child, 0)
-        return os.waitstatus_to_exitcode(status), log.read_text()
+
+        def command() -> None:
+            signal.alarm(120)  # a loop that is not stopped would train
+            kedro(*arguments)()
+
+        ended = forked(command, self.path)
+        return ended.code, ended.output
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -92,12 +74,7 @@ def _imported() -> None:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    path = tmp_path / "project"
-    shutil.copytree(ROOT / "conf", path / "conf", ignore=shutil.ignore_patterns("local"))
-    (path / "conf/local").mkdir()
-    (path / "src").mkdir()
-    shutil.copy(ROOT / "pyproject.toml", path)
-    return Project(path)
+    return Project(copy_project(tmp_path / "project"))
 
 
 OPENED = {"event": "opened", "cycle": 1, "run_id": "r", "pins": {}, "params": {}, "code": None, "at": "t"}
@@ -421,28 +398,12 @@ FEATURES = {
 
 @pytest.fixture(scope="module")
 def reaches(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset for the suite `reach-v3`, of random numbers."""
-    rng = np.random.default_rng(0)
-    shapes = {key: (9, *feature["shape"]) for key, feature in FEATURES.items()}
-    episodes = [
-        Episode(
-            "Reach a goal position", {key: rng.normal(size=shape).astype(np.float32) for key, shape in shapes.items()}
-        )
-        for _ in range(2)
-    ]
-    root = tmp_path_factory.mktemp("reaches") / "v3"
-    write_episodes(root, episodes, FEATURES, fps=80, robot_type="metaworld_state")
-    return root
+    return write_reaches(tmp_path_factory.mktemp("reaches") / "v3")
 
 
-def parameters(stage: str, **changes: object) -> dict[str, Any]:
-    path = ROOT / "conf" / "base" / f"parameters_{stage}.yml"
-    return yaml.safe_load(path.read_text())[stage] | changes
-
-
-SUITE = Simulator("metaworld_state", {"episode_length": 200}, 1, None).describe(["reach-v3"])
-TRAINING = TrainingParams(**parameters("training"))
-CONSTITUTION = ConstitutionDataset(str(ROOT / "conf/base/constitution.yml")).load()
+SUITE = described("metaworld_state", "reach-v3", episode_length=200)
+TRAINING = TrainingParams(**base_parameters("training"))
+CONSTITUTION = base_constitution()
 PLAN = {
     "cycle": 1,
     "run": 1,
@@ -452,65 +413,45 @@ PLAN = {
     "evaluation_episodes": 100,
     "reason": "test",
 }
-GATING = GatingParams(**parameters("gating"))
+GATING = GatingParams(**base_parameters("gating"))
 
 
 def seeded(root: Path) -> None:
     """Import ``root`` as the seed does."""
-    source = parameters("demonstrations", source="folder", folder=str(root))
-    seed_mix(SUITE, DemonstrationParams(**source), EvaluationParams(**parameters("evaluation")), 0, CONSTITUTION)
-
-
-def info(**changes: object) -> Callable[[Path], None]:
-    def damage(root: Path) -> None:
-        path = root / "meta" / "info.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-    return damage
+    source = base_parameters("demonstrations", source="folder", folder=str(root))
+    seed_mix(SUITE, DemonstrationParams(**source), EvaluationParams(**base_parameters("evaluation")), 0, CONSTITUTION)
 
 
 def features(**changes: object) -> Callable[[Path], None]:
-    described = {key: feature | {"shape": list(feature["shape"])} for key, feature in FEATURES.items()}
+    shapes = {key: feature | {"shape": list(feature["shape"])} for key, feature in METAWORLD.items()}
 
     def damage(root: Path) -> None:
         kept = json.loads((root / "meta" / "info.json").read_text())["features"]
-        info(features=kept | {key: described["action"] | change for key, change in changes.items()})(root)
+        info(features=kept | {key: shapes["action"] | change for key, change in changes.items()})(root)
 
     return damage
-
-
-def written(pattern: str, content: bytes) -> Callable[[Path], None]:
-    return lambda root: next(file.write_bytes(content) for file in root.glob(pattern))
-
-
-def unlinked(pattern: str) -> Callable[[Path], None]:
-    return lambda root: next(file.unlink() for file in root.glob(pattern))
-
-
-def nan(root: Path) -> None:
-    (file,) = root.glob("data/*/*")
-    table = pq.read_table(file)
-    values = np.array(table["action"].to_pylist(), np.float32)
-    values[12] = np.nan
-    column = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), 4)
-    pq.write_table(table.set_column(table.schema.names.index("action"), "action", column), file)
 
 
 DATASETS = {
     "no folder": (shutil.rmtree, "info.json", "should be the JSON that describes a LeRobotDataset", "copy the dataset"),
-    "no dataset": (unlinked("meta/info.json"), "info.json", "should be the JSON", "download or copy"),
+    "no dataset": (without("meta/info.json"), "info.json", "should be the JSON", "download or copy"),
     "torn": (written("meta/info.json", b"{"), "meta/info.json", "should be the JSON", "download or copy"),
     "version 2.1": (info(codebase_version="v2.1"), "v2.1", "should be v3.0", "convert_dataset_v21_to_v30"),
     "a later version": (info(codebase_version="v9"), "v9", "should be v3.0", "update LeRobot"),
     "empty": (info(total_episodes=0), "v3", "at least one episode", "record some"),
-    "never finalized": (unlinked("meta/episodes/*/*"), "meta/episodes", "never finalized", "call finalize()"),
+    "never finalized": (without("meta/episodes/*/*"), "meta/episodes", "never finalized", "call finalize()"),
     "unfinished": (written("data/*/*", b"PAR1"), "file-000.parquet", "a finished parquet file", "finalize()"),
     "fewer frames": (info(total_frames=99), "/data", "should have 99 rows, as meta/info.json says, has 18", "copy"),
-    "no statistics": (unlinked("meta/stats.json"), "stats.json", "training normalizes with", "recompute_stats"),
+    "no statistics": (without("meta/stats.json"), "stats.json", "training normalizes with", "recompute_stats"),
     "another fps": (info(fps=30), "v3", "fps should be 80, got 30", "suite.environment or suite.options"),
     "another arm": (features(**{"observation.joints": {}}), "'observation.joints'", "does not give", "suite.options"),
     "another hand": (features(action={"shape": [4], "dtype": "float64"}), "'action'", "float32 (4,)", "lerobot-edit"),
-    "not a number": (nan, "'action' should be finite", "1 frames are not: episode 1", "delete_episodes"),
+    "not a number": (
+        frames("action", number(12, 1, math.nan)),
+        "'action' should be finite",
+        "1 frames are not: episode 1",
+        "delete_episodes",
+    ),
     "no such task": (
         lambda root: pq.write_table(
             pa.table({"task_index": [0], "task": ["Reach the goal"]}), root / "meta/tasks.parquet"
@@ -638,8 +579,8 @@ CALLS = {
     "two tasks in one sentence": (
         lambda folder: select_episodes(
             Shards(folder),
-            Simulator("metaworld_state", {}, 1, None).describe(["push-v3", "push-back-v3"]),
-            SelectionParams(**parameters("selection")),
+            described("metaworld_state", "push-v3", "push-back-v3"),
+            SelectionParams(**base_parameters("selection")),
         ),
         ParameterError,
         "suite.tasks",

@@ -1,4 +1,4 @@
-"""Kills the real loop at every point that can be named, and at random ones: ``python tests/torture.py --points 20``.
+"""Kills the real loop at every point that can be named, and at random ones: ``python -m torture --points 20``.
 
 A point is one fresh project: the loop is killed there, the same command is given once more, and everything that the
 project then holds is compared with that of a loop that nobody disturbed. Two points at a time; what was tried is
@@ -97,7 +97,7 @@ class Server:
     def __enter__(self) -> Self:
         answers, end = os.pipe()
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("torture_server.py")), str(end)],
+            [sys.executable, str(Path(__file__).with_name("server.py")), str(end)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,
@@ -356,7 +356,3 @@ def main() -> int:
     good = sum(not failures for failures in tried.values())
     print(f"torture: {len(tried)} kill points tried, {good} ended as the undisturbed run")
     return int(good < len(tried))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

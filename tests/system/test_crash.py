@@ -3,11 +3,10 @@
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from .torture import Point, Project, Reference, sample, shared_reference, shared_server, try_point
+from torture.points import ROOT, Point, Project, Reference, sample, shared_reference, shared_server, try_point
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kill points are found by way of /proc")
 
@@ -58,7 +57,7 @@ def test_killed_at_a_few_points_the_loop_ends_as_the_undisturbed_one(reference, 
 @pytest.mark.slow
 @pytest.mark.timeout(4 * 3600)
 def test_killed_at_every_point_the_loop_ends_as_the_undisturbed_one():
-    torture = subprocess.run([sys.executable, Path(__file__).with_name("torture.py")], check=False)
+    torture = subprocess.run([sys.executable, "-m", "torture"], cwd=ROOT, check=False)
     assert torture.returncode == 0
 
 

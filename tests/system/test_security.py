@@ -19,7 +19,8 @@ from kedro.io import DataCatalog, Version
 from kedro.io import DatasetError as KedroDatasetError
 from pydantic import BaseModel
 
-from leagents_kedro.constitution.commands import training_job, violations
+from leagents_kedro.constitution.commands import training_command
+from leagents_kedro.constitution.limits import violations
 from leagents_kedro.datasets.checkpoint import CheckpointDataset
 from leagents_kedro.datasets.constitution import ConstitutionDataset
 from leagents_kedro.datasets.page import PageDataset
@@ -39,8 +40,8 @@ from leagents_kedro.policies.checkpoints import checkpoint_digest
 from leagents_kedro.policies.training import policy_config
 from leagents_kedro.records import Lessons
 from leagents_kedro.simulation.metaworld.tasks import tasks_named
+from support.parameters import ROOT, base_parameters
 
-ROOT = Path(__file__).parents[1]
 FRAGMENTS = ["..", ".", "", "x", "/", "\\", "~", "\0", "etc", "%2e%2e", "{0.__class__}", "{chunk_index}", "*", "mix"]
 NAMES = st.one_of(st.text(max_size=20), st.lists(st.sampled_from(FRAGMENTS), max_size=5).map("/".join))
 FUZZED = settings(max_examples=150, deadline=None)
@@ -299,9 +300,8 @@ print("unpickled", unpickled)
 
 
 def test_training_resuming_and_acting_unpickle_nothing(tmp_path):
-    import yaml
 
-    given_settings = yaml.safe_load((ROOT / "conf/base/parameters_training.yml").read_text())["training"]
+    given_settings = base_parameters("training")
     given_settings = {key: given_settings[key] for key in TrainingSettings.model_fields} | {"save_every_steps": 2}
     code = UNPICKLES.replace("SETTINGS", repr(given_settings | {"batch_size": 2, "device": "cpu"}))
     features = {**FEATURES, "observation.environment_state": FEATURES["action"]}
@@ -371,9 +371,8 @@ def rung(policy_type: str = "act", **options: object) -> Rung:
 
 @pytest.fixture(scope="module")
 def training():
-    import yaml
 
-    given_settings = yaml.safe_load((ROOT / "conf/base/parameters_training.yml").read_text())["training"]
+    given_settings = base_parameters("training")
     return TrainingSettings(**{key: given_settings[key] for key in TrainingSettings.model_fields})
 
 
@@ -381,18 +380,18 @@ def test_a_push_to_the_hub_is_off_and_denied(constitution, training, tmp_path):
     assert policy_config(rung(), "cpu").push_to_hub is False
     (tmp_path / "config.json").write_text('{"type": "act", "push_to_hub": true, "repo_id": "a/b"}')
     assert policy_config(rung(), "cpu", tmp_path).push_to_hub is False
-    [violation] = violations(constitution, training_job(rung(push_to_hub=True), training))
+    [violation] = violations(constitution, training_command(rung(push_to_hub=True), training))
     assert "pushes to the Hub" in violation
     allowed = constitution.model_copy(update={"hub_push": True})
-    assert violations(allowed, training_job(rung(push_to_hub=True), training)) == ()
+    assert violations(allowed, training_command(rung(push_to_hub=True), training)) == ()
 
 
 @pytest.mark.parametrize("policy_type", sorted(REMOTE_CODE_POLICIES))
 def test_policies_that_run_code_from_the_hub_are_denied(constitution, training, policy_type):
-    [violation] = violations(constitution, training_job(rung(policy_type), training))
+    [violation] = violations(constitution, training_command(rung(policy_type), training))
     assert "runs code from the Hub" in violation
     allowed = constitution.model_copy(update={"remote_code": True})
-    assert violations(allowed, training_job(rung(policy_type), training)) == ()
+    assert violations(allowed, training_command(rung(policy_type), training)) == ()
 
 
 def test_the_policies_that_run_code_from_the_hub_are_known():

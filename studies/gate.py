@@ -4,7 +4,7 @@ Beside them stands the rule that they replace: 100 unpaired episodes of the cand
 measured once, promoted at five points more and rolled back at five points less. Exits with 1 where a row misses what it
 must show.
 
-    python benchmarks/gate_characteristics.py --runs 20000 --json gate.json --picture docs/gate.svg
+    python -m studies.gate --runs 20000 --json gate.json --picture docs/gate.svg
 """
 
 import argparse

@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from support.projects import copy_project
+
 SMALL = """
 suite: {tasks: [reach-v3, drawer-close-v3], options: {episode_length: 90}}
 demonstrations: {initial_per_task: 2, growth_per_task: 1, failing_factor: 1}
@@ -37,15 +37,6 @@ def environ():
     return os.environ | {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1"}
 
 
-def small_project(folder: Path) -> Path:
-    shutil.copytree(ROOT / "conf", folder / "conf", ignore=shutil.ignore_patterns("local"))
-    (folder / "conf" / "local").mkdir()
-    (folder / "conf" / "local" / "parameters.yml").write_text(SMALL)
-    shutil.copy(ROOT / "pyproject.toml", folder)
-    shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    return folder
-
-
 def run(project: Path, environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [*COMMAND[:3], *(arguments or COMMAND[3:])]
     return subprocess.run(command, cwd=project, env=environ, capture_output=True, text=True, check=False, timeout=280)
@@ -63,7 +54,7 @@ def story(project: Path) -> list[dict]:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, environ):
-    project = small_project(tmp_path_factory.mktemp("undisturbed"))
+    project = copy_project(tmp_path_factory.mktemp("undisturbed") / "project", SMALL, with_code=True)
     started = time.monotonic()
     completed = run(project, environ)
     assert completed.returncode == 0, completed.stdout + completed.stderr
@@ -126,7 +117,7 @@ def kill_at_random_moments(project: Path, environ: dict[str, str], kills: int, d
 @pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
 def test_a_loop_killed_at_random_moments_tells_the_same_story(undisturbed, environ, tmp_path, kills):
     project, _, duration_s = undisturbed
-    killed = small_project(tmp_path)
+    killed = copy_project(tmp_path / "project", SMALL, with_code=True)
     assert kill_at_random_moments(killed, environ, kills, duration_s * 0.8) >= 1
     assert story(killed) == story(project)
     events = [json.loads(line) for line in (killed / "data" / "events.jsonl").read_text().splitlines()]

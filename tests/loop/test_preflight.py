@@ -1,17 +1,15 @@
 """What cannot run is refused before a cycle is opened."""
 
+import math
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from kedro.io import DataCatalog, MemoryDataset, Version
 from omegaconf import OmegaConf
 
 from leagents_kedro.datasets.constitution import ConstitutionDataset
 from leagents_kedro.datasets.lerobot_shards import LeRobotShards
-from leagents_kedro.episodes.shards import Episode, NewEpisodes
+from leagents_kedro.episodes.shards import NewEpisodes, Shards
 from leagents_kedro.errors import CheckpointError, ConstitutionError, CoverageError, EpisodesError, ParameterError
 from leagents_kedro.history.history import History
 from leagents_kedro.loop.preflight import PreflightHooks
@@ -26,9 +24,10 @@ from leagents_kedro.records import Checkpoint
 from leagents_kedro.simulation.collection import successful_episodes
 from leagents_kedro.simulation.demonstrations import demonstrate
 from leagents_kedro.simulation.pool import EnvironmentPool
-from leagents_kedro.simulation.simulator import Simulator
+from support.damage import frames, number
+from support.datasets import write_reaches
+from support.parameters import BASE, described
 
-BASE = Path(__file__).parents[1] / "conf" / "base"
 MODELS = {
     "suite": SuiteParams,
     "training": TrainingParams,
@@ -94,7 +93,7 @@ def test_a_suite_that_the_mix_does_not_cover_is_refused_before_it_is_pinned(tmp_
             seed_names=(0,),
             max_attempts_factor=2,
         )
-    suite = Simulator("metaworld_state", {}, 1, None).describe(["reach-v3"])
+    suite = described("metaworld_state", "reach-v3")
     new = NewEpisodes(tuple(found), suite.features, suite.fps, suite.environment)
     catalog(tmp_path)["mix"].save(new)
     PreflightHooks().before_cycle_opened(catalog(tmp_path, suite={"tasks": ["reach-v3"]}))
@@ -132,21 +131,11 @@ REACH = {"suite": {"tasks": ["reach-v3"]}}
 @pytest.fixture
 def placed(tmp_path):
     """A mix that somebody put there: of random numbers, one of which is none."""
-    features = {
-        key: {"dtype": "float32", "shape": (size,), "names": None}
-        for key, size in {"observation.state": 4, "observation.environment_state": 89, "action": 4}.items()
-    }
-    rng = np.random.default_rng(0)
-    columns = {key: rng.normal(size=(9, *each["shape"])).astype(np.float32) for key, each in features.items()}
-    episode = Episode("Reach a goal position", columns)
-    catalog(tmp_path)["mix"].save(NewEpisodes((episode,), features, 80, "metaworld_state"))
-    (file,) = tmp_path.glob("*/*/data/*/*.parquet")
-    table = pq.read_table(file)
-    values = np.array(table["action"].to_pylist(), np.float32)
-    values[3, 1] = np.nan
-    action = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), 4)
-    pq.write_table(table.set_column(table.schema.names.index("action"), "action", action), file)
-    return tmp_path
+    source = write_reaches(tmp_path / "source")
+    catalog(tmp_path / "mix")["mix"].save(Shards(source))
+    (root,) = (tmp_path / "mix").glob("*/mix")
+    frames("action", number(3, 1, math.nan))(root)
+    return tmp_path / "mix"
 
 
 def test_a_mix_that_no_cycle_wrote_is_read_before_it_is_pinned(placed):

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -13,8 +12,8 @@ import numpy as np
 import pytest
 
 from leagents_kedro.loop.budgets import disk_gb
+from support.projects import copy_project
 
-ROOT = Path(__file__).parents[1]
 CYCLES = 100
 WARM_UP = 20  # cycles in which libraries are loaded and caches fill
 KEEP = 5
@@ -61,12 +60,7 @@ def memory_mb(pid: int) -> float:
 
 @pytest.fixture(scope="module")
 def long_run(tmp_path_factory) -> LongRun:
-    project = tmp_path_factory.mktemp("long") / "project"
-    shutil.copytree(ROOT / "conf", project / "conf", ignore=shutil.ignore_patterns("local"))
-    (project / "conf" / "local").mkdir()
-    (project / "conf" / "local" / "parameters.yml").write_text(TINY)
-    shutil.copy(ROOT / "pyproject.toml", project)
-    shutil.copytree(ROOT / "src", project / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    project = copy_project(tmp_path_factory.mktemp("long") / "project", TINY, with_code=True)
     log = project / "output.txt"
     memory, disk = [], []
     command = [sys.executable, "-m", "kedro", "run"]

@@ -19,8 +19,8 @@ from leagents_kedro.episodes.shards import Episode, Shards
 from leagents_kedro.episodes.writing import write_episodes
 from leagents_kedro.errors import EpisodesError
 from leagents_kedro.policies.checkpoints import checkpoint_digest
-
-from .torture import PARAMETERS, ROOT, Ended, Project, Reference, Server, shared_reference, shared_server
+from support.damage import flipped
+from torture.points import PARAMETERS, ROOT, Ended, Project, Reference, Server, shared_reference, shared_server
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kill points are found by way of /proc")
 ONE_CYCLE = ("run", "--pipelines=cycle", "--params=loop.max_cycles=1")
@@ -108,11 +108,6 @@ def test_a_read_only_disk(project, disk, reference, server):
 
 def truncated(content: bytes) -> bytes:
     return content[: len(content) // 2]
-
-
-def flipped(content: bytes) -> bytes:
-    middle = len(content) // 2
-    return content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :]
 
 
 def without_its_first_byte(content: bytes) -> bytes:

@@ -93,7 +93,7 @@ class Events:
         hooks = type("Hooks", (), {name: self._hook(name) for name in HOOKS})()
         leagents_kedro.settings.HOOKS = (*leagents_kedro.settings.HOOKS, hooks)
         BatchReader.batch = self._before(BatchReader.batch, lambda _, frames: ("step", frames.tolist()))
-        Measurement.outcomes = self._before(Measurement.outcomes, lambda _, jobs: ("block", len(jobs)))
+        Measurement.outcomes = self._before(Measurement.outcomes, lambda _, trials: ("block", len(trials)))
         sys.addaudithook(self._audited)
 
     def happened(self, kind: str, what: Any, path: str = "") -> None:
@@ -162,7 +162,7 @@ def set_clock(ahead_s: float) -> None:
         def now(cls, tz: tzinfo | None = None) -> datetime:
             return datetime.now(tz) + timedelta(seconds=ahead_s)
 
-    for module in ("kedro.io.core", "leagents_kedro.loop.session", "leagents_kedro.loop.events"):
+    for module in ("kedro.io.core", "leagents_kedro.foundation.clock"):
         sys.modules[module].datetime = Clock
 
 

@@ -13,7 +13,7 @@ from leagents_kedro.history.history import History
 from leagents_kedro.history.replay import as_json, replay
 from leagents_kedro.records import CycleRecord, Outcome, Outcomes, Plan
 
-BASE = Path(__file__).parents[1] / "conf" / "base" / "parameters_gating.yml"
+BASE = Path(__file__).parents[2] / "conf" / "base" / "parameters_gating.yml"
 GATING = OmegaConf.to_container(OmegaConf.load(BASE))["gating"] | {"max_pairs": 40, "look_every": 20, "target": None}
 RULES = {name: rule for name, rule in GATING.items() if name in GateRules.model_fields}
 PARAMS = {"gating": GATING, "training": {"ladder": [{}, {}]}}

@@ -12,7 +12,7 @@ from leagents_kedro.errors import AwaitingApproval, ConstitutionError
 from leagents_kedro.loop.events import EventHooks
 from leagents_kedro.records import Comparison, Decision, Evidence, Look, Score
 
-CONSTITUTION = Path(__file__).parents[1] / "conf" / "base" / "constitution.yml"
+CONSTITUTION = Path(__file__).parents[2] / "conf" / "base" / "constitution.yml"
 LOOK = Look(pairs=20, wins=9, losses=0, wins_needed=9, losses_needed=9)
 BETTER = Decision(
     verdict="promote",

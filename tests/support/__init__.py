@@ -1,0 +1,1 @@
+"""What tests of several wings build: parameters, projects, datasets, and damage to them. Each stands here once."""
