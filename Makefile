@@ -5,7 +5,7 @@ export DO_NOT_TRACK := 1
 .PHONY: cycle test torture lint audit bench bench-quick viz characteristics constraints clean
 
 cycle: $(UV)          ## run the loop: seed once, then cycles, until the gate or a budget ends it
-	$(UV) run kedro run --pipeline=cycle
+	$(UV) run kedro run --pipelines=cycle
 
 test: $(UV)           ## the quick suite, on two cores in less than ten minutes
 	$(UV) run pytest

@@ -74,7 +74,7 @@ def test_the_fault_is_named(changes, message):
 
 
 def test_a_mistyped_environment_is_named_with_those_that_are_allowed():
-    with pytest.raises(ConstitutionError, match="metaworld-state is not among metaworld_state, metaworld, pusht"):
+    with pytest.raises(ConstitutionError, match="'metaworld-state' is not among metaworld_state, metaworld, pusht"):
         PreflightHooks().before_cycle_opened(catalog(suite={"environment": "metaworld-state"}))
 
 

@@ -79,7 +79,7 @@ def test_a_plan_beyond_the_limits_is_stopped_and_every_broken_limit_named(
     proposal = proposed(ledger(), training=pushy)
     with pytest.raises(ConstitutionError) as error:
         review_plan(proposal, strict, suite, pushy)
-    for limit in ("20 training steps", "100 episodes", "metaworld_state is not among", "push_to_hub=true"):
+    for limit in ("20 training steps", "100 episodes", "'metaworld_state' is not among", "push_to_hub=true"):
         assert limit in str(error.value)
 
 

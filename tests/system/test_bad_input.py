@@ -135,7 +135,7 @@ COMMANDS = {
         nothing,
         params("suite.environment=metaworld-state"),
         "'metaworld-state'",
-        "type",
+        "is not among",
         "'metaworld_state'?",
     ),
     "a task": (given(parameters="suite: {tasks: [reech-v3]}"), RUN, "'reech-v3'", "task or group", "'reach-v3'?"),

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from leagents_kedro.errors import ConstitutionError
 from leagents_kedro.foundation.nested import flat
+from leagents_kedro.foundation.spelling import nearest
 from leagents_kedro.foundation.untrusted import REMOTE_CODE_POLICIES
 from leagents_kedro.records import Record
 
@@ -85,7 +86,9 @@ def _violations(constitution: Constitution, command: Command, arguments: dict[st
             yield f"{argument} evaluates tasks in parallel threads that share one policy"
     environment = arguments.get("env.type")
     if environment is not None and environment not in constitution.environments:
-        yield f"the environment {environment} is not among {', '.join(constitution.environments)}"
+        meant = nearest(environment, constitution.environments)
+        hint = f"; did you mean {meant!r}?" if meant else ""
+        yield f"the environment {environment!r} is not among {', '.join(constitution.environments)}{hint}"
     if (steps := arguments.get("steps", 0)) > constitution.max_training_steps:
         yield f"{steps} training steps are more than {constitution.max_training_steps}"
     if (episodes := arguments.get("eval.n_episodes", 0)) > constitution.max_episodes:
