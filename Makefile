@@ -2,13 +2,16 @@
 UV := $(shell command -v uv 2>/dev/null || echo .tools/uv/bin/uv)
 export DO_NOT_TRACK := 1
 
-.PHONY: cycle test torture lint audit bench bench-quick viz characteristics constraints clean
+.PHONY: cycle test test-slow torture lint audit bench bench-quick viz characteristics constraints clean
 
 cycle: $(UV)          ## run the loop: seed once, then cycles, until the gate or a budget ends it
 	$(UV) run kedro run --pipelines=cycle
 
-test: $(UV)           ## the quick suite, on two cores in less than ten minutes
-	$(UV) run pytest
+test: $(UV)           ## the quick suite, on two cores in less than four minutes
+	$(UV) run pytest --numprocesses=2 --dist=worksteal
+
+test-slow: $(UV)      ## what takes longer: more kills, more damage, a hundred cycles
+	$(UV) run pytest -m slow --numprocesses=2 --dist=worksteal
 
 torture: $(UV)        ## the real loop killed at every point and run again; POINTS=20 for an even sample of them
 	$(UV) run python -m torture $(if $(POINTS),--points $(POINTS))

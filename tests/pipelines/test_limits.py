@@ -41,7 +41,7 @@ def test_harvest(decision, checkpoint, suite, harvest, evaluation, strict):
         harvest_rollouts(decision("promote"), checkpoint(), PLAN, None, suite, harvest, evaluation, 0, strict)
 
 
-def test_collection(decision, suite, demonstrations, evaluation, strict):
+def test_collection(decision, suite, suite_params, demonstrations, evaluation, strict):
     class Mix:
         """Stands for an empty mix: the schedule looks at its counts alone."""
 
@@ -52,4 +52,4 @@ def test_collection(decision, suite, demonstrations, evaluation, strict):
     with pytest.raises(ConstitutionError, match="episodes are more than 1"):
         collect_demonstrations(decision("iterate"), nothing, PLAN, Mix(), suite, demonstrations, evaluation, 0, strict)
     with pytest.raises(ConstitutionError, match="episodes are more than 1"):
-        seed_mix(suite, demonstrations, evaluation, 0, strict)
+        seed_mix(suite_params, demonstrations, evaluation, 0, strict)

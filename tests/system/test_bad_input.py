@@ -30,6 +30,7 @@ from leagents_kedro.parameters.demonstrations import DemonstrationParams
 from leagents_kedro.parameters.evaluation import EvaluationParams
 from leagents_kedro.parameters.gating import GatingParams
 from leagents_kedro.parameters.selection import SelectionParams
+from leagents_kedro.parameters.suite import SuiteParams
 from leagents_kedro.parameters.training import TrainingParams
 from leagents_kedro.pipelines.seed.nodes import seed_mix
 from leagents_kedro.pipelines.selection.nodes import review_plan, select_episodes
@@ -419,7 +420,14 @@ GATING = GatingParams(**base_parameters("gating"))
 def seeded(root: Path) -> None:
     """Import ``root`` as the seed does."""
     source = base_parameters("demonstrations", source="folder", folder=str(root))
-    seed_mix(SUITE, DemonstrationParams(**source), EvaluationParams(**base_parameters("evaluation")), 0, CONSTITUTION)
+    suite = SuiteParams(environment="metaworld_state", tasks=("reach-v3",), options={"episode_length": 200})
+    seed_mix(
+        suite,
+        DemonstrationParams(**source),
+        EvaluationParams(**base_parameters("evaluation", workers=1, episode_timeout_s=None)),
+        0,
+        CONSTITUTION,
+    )
 
 
 def features(**changes: object) -> Callable[[Path], None]:

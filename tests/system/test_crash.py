@@ -55,9 +55,10 @@ def test_killed_at_a_few_points_the_loop_ends_as_the_undisturbed_one(reference, 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(4 * 3600)
-def test_killed_at_every_point_the_loop_ends_as_the_undisturbed_one():
-    torture = subprocess.run([sys.executable, "-m", "torture"], cwd=ROOT, check=False)
+@pytest.mark.timeout(1800)
+def test_killed_at_many_points_the_loop_ends_as_the_undisturbed_one():
+    """An even sample; ``make torture`` tries all."""
+    torture = subprocess.run([sys.executable, "-m", "torture", "--points", "60"], cwd=ROOT, check=False)
     assert torture.returncode == 0
 
 

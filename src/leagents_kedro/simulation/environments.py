@@ -108,6 +108,13 @@ def register[Kind: type[Environment]](name: str) -> Callable[[Kind], Kind]:
     return registered
 
 
+def register_types() -> None:
+    """Let LeRobot know the types that are ours."""
+    for kind in _known().values():
+        if kind.config_module:
+            import_module(kind.config_module)
+
+
 def environment_of(name: str) -> Environment:
     """Return what the loop knows of LeRobot's environment type ``name``."""
     return _known().get(name, Environment)(name)
@@ -127,9 +134,7 @@ def _config_class(name: str) -> type["EnvConfig"]:
     from lerobot.envs.configs import EnvConfig
     from lerobot.utils.import_utils import register_third_party_plugins
 
-    for kind in _known().values():
-        if kind.config_module:
-            import_module(kind.config_module)
+    register_types()
     if name not in EnvConfig.get_known_choices():
         register_third_party_plugins()
     choices: dict[str, type[EnvConfig]] = EnvConfig.get_known_choices()

@@ -9,12 +9,13 @@ from leagents_kedro.errors import EpisodesError
 from leagents_kedro.foundation.findings import stop_at_errors
 from leagents_kedro.parameters.demonstrations import DemonstrationParams
 from leagents_kedro.parameters.evaluation import EvaluationParams
-from leagents_kedro.records import Suite
+from leagents_kedro.parameters.suite import SuiteParams
 from leagents_kedro.simulation.collection import collect_episodes
+from leagents_kedro.simulation.suites import resolve_suite
 
 
 def seed_mix(
-    suite: Suite,
+    suite: SuiteParams,
     demonstrations: DemonstrationParams,
     evaluation: EvaluationParams,
     run_seed: int,
@@ -26,16 +27,17 @@ def seed_mix(
         ConstitutionError: The collection would break a limit.
         EpisodesError: The folder or Hub dataset has a fault, or does not fit the suite; the message names all.
     """
+    resolved = resolve_suite(suite, evaluation, constitution)
     if demonstrations.source == "experts":
-        requests = dict.fromkeys(suite.names, demonstrations.initial_per_task)
-        return collect_episodes(suite, demonstrations, evaluation, requests, run_seed, 0, constitution)
+        requests = dict.fromkeys(resolved.names, demonstrations.initial_per_task)
+        return collect_episodes(resolved, demonstrations, evaluation, requests, run_seed, 0, constitution)
     local = demonstrations.source == "folder"
     root = (
         Path(str(demonstrations.folder)).expanduser()
         if local
         else _downloaded(str(demonstrations.repo_id), str(demonstrations.revision))
     )
-    stop_at_errors(examine_dataset(root, suite), EpisodesError)
+    stop_at_errors(examine_dataset(root, resolved), EpisodesError)
     return Shards(root)
 
 

@@ -2,8 +2,6 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from leagents_kedro.simulation.suites import resolve_suite
-
 from .nodes import seed_mix
 
 
@@ -12,15 +10,9 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                func=resolve_suite,
-                inputs=["params:suite", "params:evaluation", "constitution"],
-                outputs="suite",
-                name="resolve_suite",
-            ),
-            Node(
                 func=seed_mix,
                 inputs=[
-                    "suite",
+                    "params:suite",
                     "params:demonstrations",
                     "params:evaluation",
                     "params:loop.run_seed",
