@@ -84,6 +84,7 @@ def checkpoints(tmp_path_factory):
         normalization="keep",
         save_every_steps=100,
         frame_cache_gb=0,
+        shortcuts=True,
     )
     trained = []
     for steps in (10, 60):

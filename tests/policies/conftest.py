@@ -57,4 +57,5 @@ def settings():
         normalization="keep",
         save_every_steps=4,
         frame_cache_gb=1,
+        shortcuts=True,
     )

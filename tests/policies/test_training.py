@@ -75,7 +75,8 @@ def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(shards, r
     assert checkpoint_digest(resumed / "pretrained_model") == checkpoint_digest(undisturbed / "pretrained_model")
 
 
-def test_training_is_what_lerobot_train_does(shards, rung, settings, tmp_path):
+@pytest.mark.parametrize("shortcuts", [True, False])
+def test_training_is_what_lerobot_train_does(shards, rung, settings, tmp_path, shortcuts):
     # LeRobot's loader draws from torch's generator once an epoch, so the dropout masks of the two would differ.
     rung = rung.model_copy(update={"options": rung.options | {"dropout": 0.0, "use_vae": False}})
     from lerobot.configs.default import DatasetConfig
@@ -83,7 +84,8 @@ def test_training_is_what_lerobot_train_does(shards, rung, settings, tmp_path):
     from lerobot.policies.factory import make_policy_config
     from lerobot.scripts.lerobot_train import train as lerobot_train
 
-    ours = train(shards, EPISODES, rung, settings, None, tmp_path / "ours", tmp_path / "frames", silent)
+    switched = settings.model_copy(update={"shortcuts": shortcuts})
+    ours = train(shards, EPISODES, rung, switched, None, tmp_path / "ours", tmp_path / "frames", silent)
     config = TrainPipelineConfig(
         dataset=DatasetConfig(repo_id="local/mix", root=str(shards.root), episodes=EPISODES),
         policy=make_policy_config("act", device="cpu", push_to_hub=False, **rung.options),
@@ -97,7 +99,8 @@ def test_training_is_what_lerobot_train_does(shards, rung, settings, tmp_path):
     lerobot_train(config)
     theirs = tmp_path / "theirs" / "checkpoints" / "last"
     # Weights without effect on the output (the attention's key bias) have only rounding errors for gradients.
-    torch.testing.assert_close(predictions(ours), predictions(theirs), rtol=1e-3, atol=1e-4)
+    rounding = {"rtol": 1e-3, "atol": 1e-4} if shortcuts else {"rtol": 0, "atol": 0}
+    torch.testing.assert_close(predictions(ours), predictions(theirs), **rounding)
     assert same(normalizer(ours), normalizer(theirs))
 
 
@@ -166,7 +169,8 @@ def test_policies_get_the_batches_that_lerobot_train_gives_them(seen, rung, sett
                 assert mine[key] == value, key
 
 
-def test_training_leaves_torch_as_it_was(shards, rung, settings, tmp_path):
+@pytest.mark.parametrize("shortcuts", [True, False])
+def test_training_leaves_torch_as_it_was(shards, rung, settings, tmp_path, shortcuts):
     original = torch.nn.functional.dropout
 
     def fast() -> tuple[bool, bool, bool]:
@@ -175,8 +179,9 @@ def test_training_leaves_torch_as_it_was(shards, rung, settings, tmp_path):
 
     before, during = fast(), []
     folder, frames = tmp_path / "training", tmp_path / "frames"
-    train(shards, EPISODES, rung, settings, None, folder, frames, lambda *_: during.append(fast()))
-    assert set(during) == {(True, True, True)}
+    switched = settings.model_copy(update={"shortcuts": shortcuts})
+    train(shards, EPISODES, rung, switched, None, folder, frames, lambda *_: during.append(fast()))
+    assert set(during) == {(True, True, shortcuts)}
     assert fast() == before
 
 

@@ -3,7 +3,7 @@ import torch
 from lerobot.policies.act.modeling_act import ACTPolicy
 from lerobot.policies.factory import make_policy_config
 
-from leagents_kedro.shortcuts import act as act_shortcuts
+from leagents_kedro.shortcuts import act as shortcut
 
 CHUNK = 5
 
@@ -54,7 +54,7 @@ def loss_and_gradients(policy: ACTPolicy) -> tuple[torch.Tensor, dict[str, torch
 )
 def test_shortcuts_change_nothing(options):
     whole, shorter = act(**options), act(**options)
-    act_shortcuts.take(shorter)
+    shortcut.speed_up(shorter)
     (loss, gradients), (other, others) = loss_and_gradients(whole), loss_and_gradients(shorter)
     torch.testing.assert_close(other, loss)
     assert gradients.keys() == others.keys()
@@ -64,7 +64,7 @@ def test_shortcuts_change_nothing(options):
 
 def test_the_last_layer_computes_one_token():
     policy, computed = act(n_vae_encoder_layers=2), []
-    act_shortcuts.take(policy)
+    shortcut.speed_up(policy)
     for layer in policy.model.vae_encoder.layers:
         layer.linear1.register_forward_hook(lambda _, inputs, output: computed.append(len(output)))
     policy.forward(batch())
@@ -73,10 +73,18 @@ def test_the_last_layer_computes_one_token():
 
 def test_rows_that_are_alike_have_dropout_of_their_own():
     policy = act(dropout=0.5)
-    act_shortcuts.take(policy)
+    shortcut.speed_up(policy)
     attention = policy.model.decoder.layers[0].self_attn
     tokens = torch.randn(CHUNK, 1, 16).expand(-1, 6, -1)
     outputs, _ = attention(tokens, tokens, value=tokens)
     assert not any(torch.equal(outputs[:, 0], outputs[:, row]) for row in range(1, 6))
     outputs, _ = attention.eval()(tokens, tokens, value=tokens)
     torch.testing.assert_close(outputs, outputs[:, :1].expand_as(outputs))
+
+
+def test_with_another_version_act_computes_as_it_does(monkeypatch):
+    monkeypatch.setitem(shortcut.TRIED, "lerobot", "0.0.1")
+    policy = act()
+    before = [dict(vars(module)) for module in policy.modules()]
+    shortcut.speed_up(policy)
+    assert [dict(vars(module)) for module in policy.modules()] == before

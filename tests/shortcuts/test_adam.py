@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_model, save_model
 from torch.nn.utils import clip_grad_norm_
 
-from leagents_kedro.shortcuts.adam import updater
+from leagents_kedro.shortcuts.adam import TRIED, speed_up
 
 MAX_NORM = 0.5  # less than what the first steps have
 
@@ -43,13 +43,17 @@ def torch_update(model: Model, optimizer: torch.optim.Optimizer, max_norm: float
     return update
 
 
+def faster(model: Model, optimizer: torch.optim.Optimizer, max_norm: float = MAX_NORM):
+    return speed_up(torch_update(model, optimizer, max_norm), optimizer, list(model.parameters()), max_norm)
+
+
 def pair(model: Model, max_norm: float = MAX_NORM, **options):
     """Return two models, their optimizers, and their updates: ours and torch's."""
     torch.manual_seed(0)
     other = copy.deepcopy(model)
     optimizers = adam(model, **options), adam(other, **options)
-    ours = updater(optimizers[0], list(model.parameters()), max_norm)
-    return (model, other), optimizers, (ours, torch_update(other, optimizers[1], max_norm))
+    updates = faster(model, optimizers[0], max_norm), torch_update(other, optimizers[1], max_norm)
+    return (model, other), optimizers, updates
 
 
 def assert_same(models, optimizers) -> None:
@@ -97,7 +101,7 @@ def test_a_loaded_state_goes_on(tmp_path):
     model = Model()
     load_model(model, tmp_path / "model.safetensors")
     optimizer = adam(model)
-    update = updater(optimizer, list(model.parameters()), MAX_NORM)
+    update = faster(model, optimizer)
     optimizer.load_state_dict(saved)
     for step in range(3, 6):
         backward(models[1], step)
@@ -114,7 +118,7 @@ def test_adam_sees_one_tensor(monkeypatch):
     original = functional.adam
     monkeypatch.setattr(functional, "adam", lambda *args, **options: (seen.append(args[0]), original(*args, **options)))
     model = Model()
-    update = updater(adam(model), list(model.parameters()), MAX_NORM)
+    update = faster(model, adam(model))
     for step in range(2):
         backward(model, step)
         update()
@@ -130,3 +134,12 @@ def test_other_optimizers_step_as_they_do():
             backward(model, step)
             update()
     assert_same(models, optimizers)
+
+
+def test_with_another_version_the_update_is_the_one_that_was_given(monkeypatch):
+    monkeypatch.setitem(TRIED, "torch", "0.2")
+    model = Model()
+    optimizer = adam(model)
+    update = torch_update(model, optimizer, MAX_NORM)
+    assert speed_up(update, optimizer, list(model.parameters()), MAX_NORM) is update
+    assert not optimizer.param_groups[0]["fused"]

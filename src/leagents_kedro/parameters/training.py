@@ -27,7 +27,8 @@ class TrainingSettings(Record):
 
     With ``normalization: keep`` a continued training keeps the statistics that its weights were trained with;
     ``refresh`` takes those of the grown mix, which rescales inputs and outputs under the weights. Decoded images and
-    videos beyond ``frame_cache_gb`` (10^9 bytes) are decoded again for every batch.
+    videos beyond ``frame_cache_gb`` (10^9 bytes) are decoded again for every batch. Without ``shortcuts`` a step is
+    computed as torch and LeRobot compute it: to the same distribution, with other random numbers and rounding.
     """
 
     batch_size: Annotated[int, Field(ge=1)]
@@ -38,6 +39,7 @@ class TrainingSettings(Record):
     normalization: Literal["keep", "refresh"]
     save_every_steps: Annotated[int, Field(ge=1)]
     frame_cache_gb: Annotated[float, Field(ge=0)]
+    shortcuts: bool
 
 
 class TrainingParams(TrainingSettings):

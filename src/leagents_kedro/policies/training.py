@@ -1,7 +1,7 @@
 """Training of one candidate: LeRobot's policies, processors, optimizers, and checkpoint layout, in this process.
 
 The data order, the gradient clipping, and the normalisation are those of ``lerobot-train``; what differs is how
-batches are read (columns and decoded frames instead of row by row), what `acceleration` does, and that a killed
+batches are read (columns and decoded frames instead of row by row), what `shortcuts` replace, and that a killed
 training goes on from its last checkpoint by itself, with the same batches and random numbers as if it had never
 stopped (to the bit on a CPU).
 """
@@ -12,7 +12,7 @@ import logging
 import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +25,8 @@ from leagents_kedro.foundation.spelling import no_such
 from leagents_kedro.foundation.untrusted import check_checkpoint
 from leagents_kedro.parameters.training import Rung, TrainingSettings
 from leagents_kedro.policies.checkpoints import resolve_device
-from leagents_kedro.shortcuts import act as act_shortcuts
-from leagents_kedro.shortcuts.adam import updater
-from leagents_kedro.shortcuts.dropout import accelerated
+from leagents_kedro.shortcuts import act, adam
+from leagents_kedro.shortcuts.dropout import fast_dropout
 
 if TYPE_CHECKING:
     import torch
@@ -81,8 +80,11 @@ def train(
     meta = _metadata(config)
     policy, preprocessor, postprocessor = _policy_and_processors(config, meta, source, keeps_statistics)
     optimizer, scheduler = make_optimizer_and_scheduler(config, policy)
-    update = updater(optimizer, list(policy.parameters()), config.optimizer.grad_clip_norm)
-    act_shortcuts.take(policy)
+    weights, max_norm = list(policy.parameters()), config.optimizer.grad_clip_norm
+    update = _updater(optimizer, weights, max_norm)
+    if settings.shortcuts:
+        act.speed_up(policy)
+        update = adam.speed_up(update, optimizer, weights, max_norm)
     step = 0
     if last:
         step, optimizer, scheduler = load_training_state(last, optimizer, scheduler)
@@ -96,7 +98,7 @@ def train(
     )
     policy.train()
     losses: list[torch.Tensor] = []
-    with accelerated() as begin_step:
+    with _cuda_of_lerobot(), fast_dropout() if settings.shortcuts else nullcontext(lambda: None) as begin_step:
         for frames in batches:
             begin_step()
             batch = preprocessor(reader.batch(frames))
@@ -292,6 +294,35 @@ def sampler_generator(seed: int, epoch: int) -> "torch.Generator":
 
     state = np.random.SeedSequence([seed, epoch]).generate_state(1, dtype=np.uint64)
     return torch.Generator().manual_seed(int(state[0]))
+
+
+def _updater(optimizer: "torch.optim.Optimizer", weights: "list[torch.Tensor]", max_norm: float) -> Callable[[], None]:
+    """Return what updates ``weights`` by their gradients, which are clipped to ``max_norm`` (0: as they are)."""
+    from torch.nn.utils import clip_grad_norm_
+
+    def update() -> None:
+        clip_grad_norm_(weights, max_norm or math.inf)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return update
+
+
+@contextmanager
+def _cuda_of_lerobot() -> Iterator[None]:
+    """Multiply in TF32 and measure convolutions on CUDA, as ``lerobot-train`` does, while this lasts.
+
+    What follows in this process, an evaluation, must give the same whether a training came before it or not.
+    """
+    import torch
+
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.benchmark
+    matmul.allow_tf32, cudnn.benchmark = True, True
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.benchmark = before
 
 
 def _mean_loss(losses: "list[torch.Tensor]", step: int) -> float:

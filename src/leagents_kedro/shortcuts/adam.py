@@ -1,38 +1,34 @@
-"""The update after a backward pass: gradients are clipped, the optimizer makes its step, and they are forgotten."""
+"""Adam's update after a backward pass, in one kernel, or on one tensor."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from leagents_kedro.shortcuts.dropout import ALIGNED
+from leagents_kedro.shortcuts.versions import are_tried
 
 if TYPE_CHECKING:
     import torch
+
+TRIED = {"torch": "2.11.0"}
 
 _SMALL = 1 << 22  # elements of which a copy costs less than a call for each tensor
 _OPTIONS = ("lr", "weight_decay", "eps", "amsgrad", "maximize", "fused", "foreach", "decoupled_weight_decay")
 
 
-def updater(
-    optimizer: "torch.optim.Optimizer", weights: Sequence["torch.Tensor"], max_norm: float
+def speed_up(
+    update: Callable[[], None], optimizer: "torch.optim.Optimizer", weights: Sequence["torch.Tensor"], max_norm: float
 ) -> Callable[[], None]:
-    """Return what updates ``weights`` by ``optimizer``, with their gradients clipped to ``max_norm`` (0: as they are).
+    """Return what does the same as ``update``: a step of ``optimizer`` with gradients clipped to ``max_norm`` (0: not).
 
     Adam updates all tensors in one kernel. On a CPU those of a small policy even lie end to end, and are updated as
     one; for the policy, the optimizer, and their checkpoints they stay tensors of their own.
     """
     import torch
-    from torch.nn.utils import clip_grad_norm_
 
-    if isinstance(optimizer, torch.optim.Adam):
-        for group in optimizer.param_groups:
-            group.update(fused=True, foreach=False)  # torch takes the flags from here
-
-    def update() -> None:
-        clip_grad_norm_(weights, max_norm or math.inf)
-        optimizer.step()
-        optimizer.zero_grad()
-
+    if not isinstance(optimizer, torch.optim.Adam) or not are_tried("adam", TRIED):
+        return update
+    for group in optimizer.param_groups:
+        group.update(fused=True, foreach=False)  # torch takes the flags from here
     return _UpdateAsOne(optimizer, max_norm, update) if _can_be_one(optimizer, weights) else update
 
 
@@ -41,8 +37,7 @@ def _can_be_one(optimizer: "torch.optim.Optimizer", weights: Sequence["torch.Ten
 
     groups = [group for group in optimizer.param_groups if group["params"]]
     return (
-        isinstance(optimizer, torch.optim.Adam)
-        and len(groups) == 1
+        len(groups) == 1
         and not any(groups[0][name] for name in ("amsgrad", "capturable", "differentiable"))
         and {weight for weight in weights if weight.requires_grad} <= set(groups[0]["params"])
         and all(weight.device.type == "cpu" and weight.dtype == torch.float32 for weight in weights)

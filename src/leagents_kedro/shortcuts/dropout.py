@@ -1,4 +1,4 @@
-"""What makes training faster and leaves its results the same but for rounding and the random numbers of dropout."""
+"""Dropout's masks from a stock, and memory that is kept from step to step."""
 
 import ctypes
 import sys
@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from leagents_kedro.shortcuts.versions import are_tried
+
 if TYPE_CHECKING:
     import torch
 
     type Dropout = Callable[[torch.Tensor, float, bool, bool], torch.Tensor]
 
+TRIED = {"torch": "2.11.0"}
 ALIGNED = 16  # elements of float32: a line of a CPU's cache
 
 _DRAWN = 1 << 16  # numbers that an element's share of a draw can be
@@ -20,25 +23,26 @@ _LARGEST_MMAP_THRESHOLD = 32 << 20
 
 
 @contextmanager
-def accelerated() -> Iterator[Callable[[], None]]:
-    """Multiply in TF32 and measure convolutions on CUDA, as ``lerobot-train`` does; draw dropout fast on a CPU.
+def fast_dropout() -> Iterator[Callable[[], None]]:
+    """Draw dropout fast on a CPU, and keep freed memory for the next step, while this lasts.
 
-    Only while this lasts: what follows in this process, an evaluation, must give the same whether a training came
-    before it or not. Freed memory is kept for the next step, and given back in the end. What this gives is to be
-    called at the beginning of each step: then its random numbers depend on nothing but the state of torch's generator.
+    What this gives is to be called at the beginning of each step: then its random numbers depend on nothing but the
+    state of torch's generator.
     """
     import torch
 
-    functional, matmul, cudnn = torch.nn.functional, torch.backends.cuda.matmul, torch.backends.cudnn
+    if not are_tried("dropout", TRIED):
+        yield lambda: None
+        return
+    functional: Any = torch.nn.functional
     dropout = _Dropout(functional.dropout)
-    before = matmul.allow_tf32, cudnn.benchmark, functional.dropout
-    matmul.allow_tf32, cudnn.benchmark, functional.dropout = True, True, dropout
+    functional.dropout = dropout
     give_back = _keep_freed_memory()
     try:
         yield dropout.begin_step
     finally:
         give_back()
-        matmul.allow_tf32, cudnn.benchmark, functional.dropout = before
+        functional.dropout = dropout.original
 
 
 def _keep_freed_memory() -> Callable[[], Any]:
@@ -62,7 +66,7 @@ class _Dropout:
     """
 
     def __init__(self, original: "Dropout") -> None:
-        self._original = original
+        self.original = original
         self._stock: dict[int, torch.Tensor] = {}  # by what is dropped of _DRAWN
 
     def __call__(
@@ -70,7 +74,7 @@ class _Dropout:
     ) -> "torch.Tensor":
         dropped = round(p * _DRAWN)
         if not training or inplace or values.device.type != "cpu" or not 0 < dropped < _DRAWN:
-            return self._original(values, p, training, inplace)
+            return self.original(values, p, training, inplace)
         count = values.numel()
         stock = self._stock.get(dropped)
         if stock is None or len(stock) < count:
