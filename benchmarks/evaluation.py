@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from unittest.mock import patch
 
 import yaml
 
@@ -64,8 +63,6 @@ def _stepping_row(bench: _Bench, task: str, limit: float) -> Row:
     kept = roll_out(bench.actor, trials, bench.pool, slots=SLOTS, keep_episodes=True)
     actions = [episode.columns["action"] for _, episode in kept if episode]
     env = MetaWorldStateEnv(task, **OPTIONS)
-    with patch("leagents_kedro.shortcuts.metaworld.take"):
-        env.reset(seed=0)  # makes the simulation
 
     def stepping() -> None:
         for trial, applied in zip(trials, actions, strict=True):

@@ -12,7 +12,8 @@ from leagents_kedro.simulation import workers
 
 
 def catalog(processes: int | str, timeout_s: float | None) -> DataCatalog:
-    params = EvaluationParams(slots=1, workers=processes, episode_timeout_s=timeout_s, device="cpu", torch_threads=1)
+    here = {"slots": 1, "device": "cpu", "torch_threads": 1, "shortcuts": True}
+    params = EvaluationParams(workers=processes, episode_timeout_s=timeout_s, **here)
     suite = SuiteParams(environment="pusht", tasks=("PushT-v0",), options={})
     return DataCatalog({"params:evaluation": MemoryDataset(params), "params:suite": MemoryDataset(suite)})
 

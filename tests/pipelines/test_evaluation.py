@@ -43,6 +43,7 @@ def test_blessed_outcomes_are_used_again_only_for_the_same_checkpoint_under_the_
     for other in (
         protocol_digest(suite.model_copy(update={"options": {"episode_length": 100}}), evaluation, 0),
         protocol_digest(suite, evaluation.model_copy(update={"torch_threads": 2}), 0),
+        protocol_digest(suite, evaluation.model_copy(update={"shortcuts": False}), 0),
         protocol_digest(suite, evaluation, 1),
     ):
         assert not _known_outcomes(measured(protocol, blessed.digest), blessed, other)

@@ -104,7 +104,7 @@ def mix(tmp_path_factory):
         max_attempts_factor=4,
     )
     limits = base_constitution()
-    here = EvaluationParams(slots=1, workers=1, episode_timeout_s=None, device="cpu", torch_threads=1)
+    here = EvaluationParams(slots=1, workers=1, episode_timeout_s=None, device="cpu", torch_threads=1, shortcuts=True)
     new = collect_episodes(suite, demonstrations, here, {"reach-v3": 3, "drawer-close-v3": 1}, 0, 0, limits)
     root = tmp_path_factory.mktemp("mix") / "v3"
     write_episodes(root, new.episodes, new.features, new.fps, new.robot_type)

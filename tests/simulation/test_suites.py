@@ -80,6 +80,6 @@ def test_a_worker_sees_what_this_process_sees() -> None:
 
 def test_an_environment_beyond_the_limits_is_not_even_made(constitution: Constitution) -> None:
     suite = SuiteParams(environment="no_such_package", tasks=("any",), options={})
-    evaluation = EvaluationParams(slots=1, device="cpu", torch_threads=1, **HERE)
+    evaluation = EvaluationParams(slots=1, device="cpu", torch_threads=1, shortcuts=True, **HERE)
     with pytest.raises(ConstitutionError, match="the environment 'no_such_package' is not among"):
         resolve_suite(suite, evaluation, constitution)

@@ -8,10 +8,11 @@ from leagents_kedro.records import Record
 
 
 class EvaluationParams(Record):
-    """How episodes are run, of checkpoints and experts alike; what comes of them depends on the last two alone.
+    """How episodes are run, of checkpoints and experts alike; what comes of them depends on device and threads.
 
     In each of ``workers`` processes, ``slots`` episodes share batched policy calls. ``episode_timeout_s`` ends a
-    process that hangs, so that with a limit even one worker is a process of its own.
+    process that hangs, so that with a limit even one worker is a process of its own. Without ``shortcuts`` a simulator
+    steps as it came, which takes longer and gives the same numbers; a comparison does not mix the two all the same.
     """
 
     slots: Annotated[int, Field(ge=1)]
@@ -19,3 +20,4 @@ class EvaluationParams(Record):
     episode_timeout_s: Annotated[float, Field(gt=0)] | None
     device: Literal["auto", "cpu", "cuda", "mps"]
     torch_threads: Annotated[int, Field(ge=1)]
+    shortcuts: bool

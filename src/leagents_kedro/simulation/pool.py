@@ -15,11 +15,15 @@ _IDLE_ENVIRONMENTS = 64  # of tens of MB where they share nothing; the longest i
 
 
 class EnvironmentPool:
-    """Environments of one LeRobot type and ``options``; used as a context manager that closes them all."""
+    """Environments of one LeRobot type and ``options``; used as a context manager that closes them all.
 
-    def __init__(self, environment: str, options: dict[str, Any]):
+    With ``shortcuts`` they take those of their type.
+    """
+
+    def __init__(self, environment: str, options: dict[str, Any], shortcuts: bool = True):
         self.environment = environment_of(environment)
         self.options = options
+        self.shortcuts = shortcuts
         self._configs: dict[str, EnvConfig] = {}
         self._sentences: dict[str, str] = {}
         self._open: set[gym.Env] = set()
@@ -58,6 +62,8 @@ class EnvironmentPool:
             if self._idle[position][0] == task:
                 return self._idle.pop(position)[1]
         env = self._create(task)
+        if self.shortcuts:
+            self.environment.speed_up(env)
         self._open.add(env)
         return env
 

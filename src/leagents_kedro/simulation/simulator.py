@@ -35,6 +35,7 @@ class Simulator:
     options: dict[str, Any]
     workers: int | Literal["auto"]
     episode_timeout_s: float | None
+    shortcuts: bool = True
 
     def roll_out(
         self,
@@ -53,7 +54,9 @@ class Simulator:
             CheckpointError: ``policy`` is no LeRobot checkpoint.
             SimulationError: The policy or an environment failed, hung, or broke its contract; names the episode.
         """
-        request = PolicyRequest(self.environment, self.options, tuple(trials), policy, slots, keep_episodes)
+        request = PolicyRequest(
+            self.environment, self.options, self.shortcuts, tuple(trials), policy, slots, keep_episodes
+        )
         return self._run(request, self._processes if policy.device == "cpu" else 1, progress)
 
     def demonstrate(
@@ -69,7 +72,9 @@ class Simulator:
         if not environment.has_experts():
             environment.expert(trials[0].task)
         return self._run(
-            ExpertRequest(self.environment, self.options, tuple(trials), action_noise), self._processes, progress
+            ExpertRequest(self.environment, self.options, self.shortcuts, tuple(trials), action_noise),
+            self._processes,
+            progress,
         )
 
     def describe(self, tasks: Sequence[str]) -> Suite:
@@ -79,7 +84,7 @@ class Simulator:
             ParameterError: The environment type, an option, a task, or a group is unknown.
             SimulationError: The environment cannot begin an episode, or hung.
         """
-        request = SuiteRequest(self.environment, self.options, tuple(tasks))
+        request = SuiteRequest(self.environment, self.options, self.shortcuts, tuple(tasks))
         if self._runs_here(self._processes):
             return request.run(_station)
         return workers.ask(request, self.episode_timeout_s)
@@ -104,4 +109,6 @@ def policy_file(checkpoint: Checkpoint, evaluation: EvaluationParams) -> PolicyF
 
 def simulator(suite: Suite | SuiteParams, evaluation: EvaluationParams) -> Simulator:
     """Return the environments of ``suite``, run as evaluation is configured."""
-    return Simulator(suite.environment, suite.options, evaluation.workers, evaluation.episode_timeout_s)
+    return Simulator(
+        suite.environment, suite.options, evaluation.workers, evaluation.episode_timeout_s, evaluation.shortcuts
+    )

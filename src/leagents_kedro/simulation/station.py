@@ -40,13 +40,14 @@ class Station:
         self._pool: EnvironmentPool | None = None
         self._actors: dict[tuple[str, str, int], Actor] = {}
 
-    def pool(self, environment: str, options: dict[str, Any]) -> EnvironmentPool:
+    def pool(self, environment: str, options: dict[str, Any], shortcuts: bool) -> EnvironmentPool:
         """Return the environments of a suite; those of the suite before are closed."""
-        if self._pool is None or (self._pool.environment.name, self._pool.options) != (environment, options):
-            if self._pool:
-                self._pool.close()
-            self._pool = EnvironmentPool(environment, options)
-        return self._pool
+        wanted, pool = (environment, options, shortcuts), self._pool
+        if pool is None or (pool.environment.name, pool.options, pool.shortcuts) != wanted:
+            if pool:
+                pool.close()
+            self._pool = pool = EnvironmentPool(*wanted)
+        return pool
 
     def actor(self, policy: PolicyFile) -> "Actor":
         """Return the opened policy; a folder of the same digest is not read again.
@@ -70,6 +71,7 @@ class PolicyRequest:
 
     environment: str
     options: dict[str, Any]
+    shortcuts: bool
     trials: tuple[Trial, ...]
     policy: PolicyFile
     slots: int
@@ -80,7 +82,7 @@ class PolicyRequest:
         rolled = roll_out(
             station.actor(self.policy),
             self.trials,
-            station.pool(self.environment, self.options),
+            station.pool(self.environment, self.options, self.shortcuts),
             slots=self.slots,
             keep_episodes=self.keep_episodes,
             progress=progress,
@@ -94,12 +96,13 @@ class ExpertRequest:
 
     environment: str
     options: dict[str, Any]
+    shortcuts: bool
     trials: tuple[Trial, ...]
     action_noise: float
 
     def run(self, station: Station, progress: Progress | None = None) -> list[Rollout]:
         """Return one rollout a trial."""
-        pool = station.pool(self.environment, self.options)
+        pool = station.pool(self.environment, self.options, self.shortcuts)
         rolled: list[Rollout] = []
         for trial in self.trials:
             rolled.append(demonstrate(trial, pool, self.action_noise))
@@ -114,11 +117,12 @@ class SuiteRequest:
 
     environment: str
     options: dict[str, Any]
+    shortcuts: bool
     names: tuple[str, ...]
 
     def run(self, station: Station) -> Suite:
         """Return the suite of the tasks that ``names`` stand for."""
-        pool = station.pool(self.environment, self.options)
+        pool = station.pool(self.environment, self.options, self.shortcuts)
         tasks = pool.environment.tasks(self.names, pool)
         first = tasks[0].name
         env, config = pool.acquire(first), pool.config(first)

@@ -77,7 +77,7 @@ def paired_trials(tasks: Sequence[str], pairs: int, run_seed: int, blessed: Chec
 def protocol_digest(suite: Suite, evaluation: EvaluationParams, run_seed: int) -> str:
     """Return a name for the conditions of an evaluation: under others, outcomes must be measured anew."""
     device = resolve_device(evaluation.device)
-    conditions = (suite.model_dump_json(), device, evaluation.torch_threads, run_seed)
+    conditions = (suite.model_dump_json(), device, evaluation.torch_threads, evaluation.shortcuts, run_seed)
     return hashlib.sha256(repr(conditions).encode()).hexdigest()
 
 

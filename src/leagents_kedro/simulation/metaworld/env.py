@@ -11,7 +11,7 @@ from gymnasium import spaces
 from metaworld.sawyer_xyz_env import SawyerXYZEnv
 from metaworld.types import Task as MetaWorldTask
 
-from leagents_kedro.shortcuts import metaworld as metaworld_shortcuts
+from leagents_kedro.shortcuts.metaworld import speed_up
 from leagents_kedro.simulation.metaworld.scene import scene_of
 from leagents_kedro.simulation.metaworld.tasks import (
     ACTION_DIM,
@@ -30,11 +30,13 @@ class MetaWorldStateEnv(gym.Env):
     task in the alphabetical order of all 50. Actions are (4,) in [-1, 1].
 
     ``reset(seed=...)`` determines an episode fully, also in an environment that has run others. The simulation is made
-    at the first reset, a graphics context at the first ``render()``.
+    at the first reset, a graphics context at the first ``render()``. With ``shortcuts``, set before that, steps take
+    less time.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 80}
     render_mode = "rgb_array"
+    shortcuts = False
 
     def __init__(self, task: str, episode_length: int):
         self.task = task
@@ -59,7 +61,8 @@ class MetaWorldStateEnv(gym.Env):
         goal_in_sight = {"env_cls": SawyerXYZEnv, "rand_vec": None, "partially_observable": False}
         simulation.set_task(MetaWorldTask(self.task, pickle.dumps(goal_in_sight)))
         simulation.seeded_rand_vec = True
-        metaworld_shortcuts.take(simulation)
+        if self.shortcuts:
+            speed_up(simulation)
         return simulation
 
     def reset(

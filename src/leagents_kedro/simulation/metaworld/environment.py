@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from leagents_kedro.simulation.environments import Environment, Expert, register
 from leagents_kedro.simulation.metaworld.tasks import METAWORLD_DIM, metaworld_tasks, tasks_named
 
 if TYPE_CHECKING:
+    import gymnasium as gym
+
+    from leagents_kedro.simulation.metaworld.env import MetaWorldStateEnv
     from leagents_kedro.simulation.pool import EnvironmentPool
 
 
@@ -40,6 +43,10 @@ class MetaWorldState(MetaWorld):
         from leagents_kedro.simulation.metaworld.env import compile_arm
 
         compile_arm()
+
+    def speed_up(self, env: "gym.Env") -> None:
+        """Let ``env`` take the shortcuts through MetaWorld's steps."""
+        cast("MetaWorldStateEnv", env.unwrapped).shortcuts = True
 
     def expert(self, task: str) -> Expert:
         """Return MetaWorld's scripted policy of ``task``, which reads the simulator's state."""
