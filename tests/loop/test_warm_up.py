@@ -37,7 +37,6 @@ def test_before_the_loop_where_workers_are_processes(started, processes, timeout
 
 def test_not_in_a_project_that_does_not_simulate(started):
     WarmUpHooks().before_loop({})
-    WarmUpHooks().before_cycle_opened(DataCatalog({}))
     assert not started
 
 

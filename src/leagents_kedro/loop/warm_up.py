@@ -1,17 +1,13 @@
-"""What takes long to import is imported before the loop needs it: here, and on another core for what simulates."""
+"""What simulation needs takes long to import: it is imported on another core, before the loop needs it."""
 
-from functools import cache
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
-from leagents_kedro.shortcuts.imports import import_libraries
-
 _EVALUATION = "params:evaluation"  # input of every node that simulates
 _SUITE = "params:suite"
-_TRAINING = ("lerobot.policies.factory",)
 
 
 class WarmUpHooks:
@@ -23,18 +19,11 @@ class WarmUpHooks:
         if "suite" in parameters:
             _start_server(parameters["suite"]["environment"], parameters["evaluation"])
 
-    @hook_impl(tryfirst=True)
-    def before_cycle_opened(self, catalog: CatalogProtocol) -> None:
-        """Import what the checks of the cycle, and the cycle, need."""
-        if _EVALUATION in catalog:
-            _import()
-
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         """Begin where a single stage or a resumed cycle is run."""
         if _EVALUATION in pipeline.inputs():
             _start_server(catalog.load(_SUITE).environment, catalog.load(_EVALUATION).model_dump())
-            _import()
 
 
 def _start_server(environment: str, evaluation: dict[str, Any]) -> None:
@@ -42,9 +31,3 @@ def _start_server(environment: str, evaluation: dict[str, Any]) -> None:
         from leagents_kedro.simulation.workers import warm_up
 
         warm_up(environment)
-
-
-@cache
-def _import() -> None:
-    """Import once: whatever is garbage when it is done again would never be collected."""
-    import_libraries(*_TRAINING)

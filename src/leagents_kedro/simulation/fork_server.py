@@ -5,11 +5,12 @@ what the server does, it does on import, where a variable of its environment say
 """
 
 import ctypes
+import gc
 import os
 import signal
 import sys
+from importlib import import_module
 
-from leagents_kedro.shortcuts.imports import import_libraries
 from leagents_kedro.simulation.environments import environment_of
 
 PREPARED_ENVIRONMENT = "LEAGENTS_KEDRO_PREPARED_ENVIRONMENT"
@@ -32,8 +33,10 @@ def _serve(environment: str) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     prepared = environment_of(environment)
-    import_libraries(*prepared.preloaded, *_LIBRARIES)
+    for module in (*prepared.preloaded, *_LIBRARIES):
+        import_module(module)
     prepared.prepare()
+    gc.freeze()
 
 
 if PREPARED_ENVIRONMENT in os.environ:
