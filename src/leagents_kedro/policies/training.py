@@ -80,11 +80,10 @@ def train(
     meta = _metadata(config)
     policy, preprocessor, postprocessor = _policy_and_processors(config, meta, source, keeps_statistics)
     optimizer, scheduler = make_optimizer_and_scheduler(config, policy)
-    weights, max_norm = list(policy.parameters()), config.optimizer.grad_clip_norm
-    update = _updater(optimizer, weights, max_norm)
+    update = _updater(optimizer, list(policy.parameters()), config.optimizer.grad_clip_norm)
     if settings.shortcuts:
         act.speed_up(policy)
-        update = adam.speed_up(update, optimizer, weights, max_norm)
+        adam.speed_up(optimizer)
     step = 0
     if last:
         step, optimizer, scheduler = load_training_state(last, optimizer, scheduler)

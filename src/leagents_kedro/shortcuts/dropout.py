@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     type Dropout = Callable[[torch.Tensor, float, bool, bool], torch.Tensor]
 
 TRIED = {"torch": "2.11.0"}
-ALIGNED = 16  # elements of float32: a line of a CPU's cache
+_ALIGNED = 16  # elements of float32: a line of a CPU's cache
 
 _DRAWN = 1 << 16  # numbers that an element's share of a draw can be
 _STOCK = 1 << 17  # elements of masks that are drawn together
@@ -79,7 +79,7 @@ class _Dropout:
         stock = self._stock.get(dropped)
         if stock is None or len(stock) < count:
             stock = _masks(max(count, _STOCK), dropped)
-        self._stock[dropped] = stock[-(-count // ALIGNED) * ALIGNED :]
+        self._stock[dropped] = stock[-(-count // _ALIGNED) * _ALIGNED :]
         return values * stock[:count].view(values.shape)
 
     def begin_step(self) -> None:
