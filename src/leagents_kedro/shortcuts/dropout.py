@@ -1,7 +1,5 @@
-"""Dropout's masks from a stock, and memory that is kept from step to step."""
+"""Dropout's masks from a stock."""
 
-import ctypes
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -18,13 +16,11 @@ _ALIGNED = 16  # elements of float32: a line of a CPU's cache
 
 _DRAWN = 1 << 16  # numbers that an element's share of a draw can be
 _STOCK = 1 << 17  # elements of masks that are drawn together
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # options of mallopt(3)
-_LARGEST_MMAP_THRESHOLD = 32 << 20
 
 
 @contextmanager
 def fast_dropout() -> Iterator[Callable[[], None]]:
-    """Draw dropout fast on a CPU, and keep freed memory for the next step, while this lasts.
+    """Draw dropout fast on a CPU while this lasts.
 
     What this gives is to be called at the beginning of each step: then its random numbers depend on nothing but the
     state of torch's generator.
@@ -37,25 +33,10 @@ def fast_dropout() -> Iterator[Callable[[], None]]:
     functional: Any = torch.nn.functional
     dropout = _Dropout(functional.dropout)
     functional.dropout = dropout
-    give_back = _keep_freed_memory()
     try:
         yield dropout.begin_step
     finally:
-        give_back()
         functional.dropout = dropout.original
-
-
-def _keep_freed_memory() -> Callable[[], Any]:
-    """Let the C library keep what is freed, and return what gives it back to the system.
-
-    A step allocates what the one before it freed. glibc may have returned that to the system, which clears each page
-    when it is touched again: up to a tenth of a small policy's step.
-    """
-    if sys.platform != "linux" or not hasattr(library := ctypes.CDLL(None), "mallopt"):  # not glibc
-        return lambda: None
-    library.mallopt(_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
-    library.mallopt(_TRIM_THRESHOLD, -1)  # never
-    return lambda: library.malloc_trim(0)
 
 
 class _Dropout:
