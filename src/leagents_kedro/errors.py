@@ -1,4 +1,19 @@
-"""The errors that a user of the loop can meet: each says what, where, and the likely fix."""
+"""The errors that a user of the loop can meet: each says what, where, and the likely fix.
+
+LeAgentsError
+├── ParameterError      a parameter, task, or environment
+├── EpisodesError       a LeRobotDataset; Kedro's DatasetError is another thing: an entry of the catalog
+│   └── CoverageError   a task without episodes
+├── CheckpointError     a checkpoint
+├── TrainingError       the loss, the policy
+├── SimulationError     an environment, a rollout
+├── EvidenceError       recorded outcomes
+├── LedgerError         the ledger, or another driver that holds it
+├── ConstitutionError   a command beyond the limits
+└── AwaitingApproval    no fault: a person is asked
+
+On the command line all of them end with code 1 and one line, but for AwaitingApproval, which ends the loop with code 0.
+"""
 
 
 class LeAgentsError(Exception):

@@ -1,4 +1,16 @@
-"""The hooks of the loop, beside those of Kedro."""
+"""The hooks of the loop, beside those of Kedro.
+
+Who answers them, in the order of ``settings.HOOKS`` where nothing else is said:
+
+=====================  ==============================================================================================
+before_loop            WarmUpHooks
+between_cycles         RetentionHooks
+repeat_run             GateHooks, ApprovalHooks, the budgets (CycleBudgetHooks ...), StopFileHooks: every reason is told
+before_cycle_opened    PreflightHooks
+Kedro's own            ParameterHooks (the command is checked), RetentionHooks (last, after that check), WarmUpHooks,
+                       EventHooks, RunStatusHooks (first: before Kedro-Viz), and the session's DeviceMeter
+=====================  ==============================================================================================
+"""
 
 from typing import Any
 
