@@ -5,11 +5,11 @@ from importlib.metadata import version
 
 import pytest
 
-from leagents_kedro.shortcuts import act, adam, dropout, metaworld
+from leagents_kedro.shortcuts import act, adam, metaworld
 from leagents_kedro.shortcuts.versions import are_tried
 
 
-@pytest.mark.parametrize("shortcut", [act, adam, dropout, metaworld])
+@pytest.mark.parametrize("shortcut", [act, adam, metaworld])
 def test_the_installed_versions_are_those_that_were_tried(shortcut):
     assert {library: version(library).partition("+")[0] for library in shortcut.TRIED} == shortcut.TRIED
 

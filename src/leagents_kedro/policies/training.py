@@ -12,7 +12,7 @@ import logging
 import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,6 @@ from leagents_kedro.foundation.untrusted import check_checkpoint
 from leagents_kedro.parameters.training import Rung, TrainingSettings
 from leagents_kedro.policies.checkpoints import resolve_device
 from leagents_kedro.shortcuts import act, adam
-from leagents_kedro.shortcuts.dropout import fast_dropout
 
 if TYPE_CHECKING:
     import torch
@@ -97,9 +96,8 @@ def train(
     )
     policy.train()
     losses: list[torch.Tensor] = []
-    with _cuda_of_lerobot(), fast_dropout() if settings.shortcuts else nullcontext(lambda: None) as begin_step:
+    with _cuda_of_lerobot():
         for frames in batches:
-            begin_step()
             batch = preprocessor(reader.batch(frames))
             with autocast:
                 loss, _ = policy.forward(batch)
