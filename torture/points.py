@@ -114,7 +114,7 @@ class Server:
         self._answers.close()
 
     def run(self, project: "Project", *arguments: str, limit_s: float = 120.0, **request: Any) -> Ended:
-        """Run a Kedro command in the project, the loop by default; see `torture_server` for the request."""
+        """Run a Kedro command in the project, the loop by default; see `torture.server` for the request."""
         journal = project.path.parent / f"{project.path.name}.journal"
         defaults = {"environ": {}, "at": 0, "strike": "KILL", "after_s": None, "clock_s": 0.0}
         given = {"project": str(project.path), "arguments": arguments or CYCLES, "journal": str(journal)}
@@ -303,10 +303,14 @@ def _short(kind: str, what: Any) -> str:
     return f"{kind} {RUN_ID.sub('...', text)}".strip()
 
 
+def code_files() -> list[Path]:
+    """Return what a point's result depends on: what was tried is forgotten when one of these changes."""
+    return sorted([*Path(__file__).parent.glob("*.py"), *ROOT.glob("src/**/*.py"), *ROOT.glob("conf/base/*.yml")])
+
+
 def _code_digest() -> str:
     digest = hashlib.sha256()
-    files = [*Path(__file__).parent.glob("torture*.py"), *ROOT.glob("src/**/*.py"), *ROOT.glob("conf/base/*.yml")]
-    for path in sorted(files):
+    for path in code_files():
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 

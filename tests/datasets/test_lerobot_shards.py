@@ -8,22 +8,17 @@ from kedro.io.core import Version
 from leagents_kedro.datasets.lerobot_shards import LeRobotShards
 from leagents_kedro.episodes.checks import check_dataset
 from leagents_kedro.episodes.lerobot import opened
-from leagents_kedro.episodes.shards import Appended, Episode, NewEpisodes, Shards
+from leagents_kedro.episodes.shards import Appended, NewEpisodes, Shards
 from leagents_kedro.errors import EpisodesError
+from support.datasets import numbers, random_episode
 
-FEATURES = {
-    "observation.state": {"dtype": "float32", "shape": (2,), "names": None},
-    "action": {"dtype": "float32", "shape": (2,), "names": None},
-}
+FEATURES = numbers(observation__state=2, action=2)
 
 
 def new_episodes(seed: int, sentences: tuple[str, ...]) -> NewEpisodes:
     rng = np.random.default_rng(seed)
-    episodes = [
-        Episode(sentence, {key: rng.normal(size=(3, 2)).astype(np.float32) for key in FEATURES})
-        for sentence in sentences
-    ]
-    return NewEpisodes(tuple(episodes), FEATURES, 10, "sim")
+    episodes = tuple(random_episode(rng, FEATURES, sentence, 3) for sentence in sentences)
+    return NewEpisodes(episodes, FEATURES, 10, "sim")
 
 
 def contents(shards: Shards) -> dict[str, bytes]:

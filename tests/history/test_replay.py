@@ -1,10 +1,8 @@
 """A ledger whose decisions the gate really made, replayed from its outcomes."""
 
 import json
-from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 
 from leagents_kedro.errors import ParameterError
 from leagents_kedro.gate import verdict as gate
@@ -12,9 +10,9 @@ from leagents_kedro.gate.rules import GateRules
 from leagents_kedro.history.history import History
 from leagents_kedro.history.replay import as_json, replay
 from leagents_kedro.records import CycleRecord, Outcome, Outcomes, Plan
+from support.parameters import base_parameters
 
-BASE = Path(__file__).parents[2] / "conf" / "base" / "parameters_gating.yml"
-GATING = OmegaConf.to_container(OmegaConf.load(BASE))["gating"] | {"max_pairs": 40, "look_every": 20, "target": None}
+GATING = base_parameters("gating", max_pairs=40, look_every=20, target=None)
 RULES = {name: rule for name, rule in GATING.items() if name in GateRules.model_fields}
 PARAMS = {"gating": GATING, "training": {"ladder": [{}, {}]}}
 AT = "2026-01-01T00:00:00+00:00"

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from kedro.io import DataCatalog, MemoryDataset, Version
-from omegaconf import OmegaConf
 
 from leagents_kedro.datasets.constitution import ConstitutionDataset
 from leagents_kedro.datasets.lerobot_shards import LeRobotShards
@@ -26,7 +25,7 @@ from leagents_kedro.simulation.demonstrations import demonstrate
 from leagents_kedro.simulation.pool import EnvironmentPool
 from support.damage import frames, number
 from support.datasets import write_reaches
-from support.parameters import BASE, described
+from support.parameters import BASE, base_parameters, described
 
 MODELS = {
     "suite": SuiteParams,
@@ -49,10 +48,8 @@ def catalog(mix: Path = Path("nowhere"), blessed: Checkpoint | None = None, **ch
         "mix": LeRobotShards(str(mix), Version(None, "2026-01-01T00.00.00.000Z")),
     }
     for stage, model in MODELS.items():
-        values = OmegaConf.to_container(OmegaConf.load(BASE / f"parameters_{stage}.yml"), resolve=True)[stage]
-        stages[f"params:{stage}"] = MemoryDataset(
-            model.model_validate(values | HERE.get(stage, {}) | changes.get(stage, {}))
-        )
+        values = base_parameters(stage, **HERE.get(stage, {}) | changes.get(stage, {}))
+        stages[f"params:{stage}"] = MemoryDataset(model.model_validate(values))
     return DataCatalog(stages)
 
 

@@ -390,13 +390,6 @@ def test_a_second_driver_is_told_of_the_first(project):
         assert fragment in told
 
 
-FEATURES = {
-    "observation.state": {"dtype": "float32", "shape": (4,), "names": None},
-    "observation.environment_state": {"dtype": "float32", "shape": (89,), "names": None},
-    "action": {"dtype": "float32", "shape": (4,), "names": None},
-}
-
-
 @pytest.fixture(scope="module")
 def reaches(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_reaches(tmp_path_factory.mktemp("reaches") / "v3")

@@ -6,7 +6,17 @@ import sys
 
 import pytest
 
-from torture.points import ROOT, Point, Project, Reference, sample, shared_reference, shared_server, try_point
+from torture.points import (
+    ROOT,
+    Point,
+    Project,
+    Reference,
+    code_files,
+    sample,
+    shared_reference,
+    shared_server,
+    try_point,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kill points are found by way of /proc")
 
@@ -52,6 +62,16 @@ def test_killed_at_a_few_points_the_loop_ends_as_the_undisturbed_one(reference, 
     before_the_first_save = first(reference, "unlink", ".staging-mix")
     for point in [before_the_first_save, *sample(reference.points, 3)]:
         assert not try_point(point, reference, server), point
+
+
+def test_what_was_tried_is_forgotten_when_the_code_changes():
+    files = {str(path.relative_to(ROOT)) for path in code_files()}
+    assert {
+        "torture/points.py",
+        "torture/server.py",
+        "conf/base/catalog.yml",
+        "src/leagents_kedro/settings.py",
+    } <= files
 
 
 @pytest.mark.slow

@@ -10,16 +10,15 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from leagents_kedro.episodes.batches import BatchReader
 from leagents_kedro.episodes.frame_cache import FrameCache
-from leagents_kedro.episodes.shards import Episode, Shards
-from leagents_kedro.episodes.writing import write_episodes
+from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import EpisodesError
 from leagents_kedro.policies.checkpoints import checkpoint_digest
 from support.damage import flipped
+from support.datasets import numbers, write_random
 from torture.points import PARAMETERS, ROOT, Ended, Project, Reference, Server, shared_reference, shared_server
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kill points are found by way of /proc")
@@ -148,16 +147,8 @@ def test_a_damaged_file(after_one_cycle, reference, server, pattern, damage):
 
 @pytest.mark.parametrize("damage", [truncated, without_its_first_byte])
 def test_a_damaged_video(tmp_path, damage):
-    rng = np.random.default_rng(0)
-    state = {"dtype": "float32", "shape": (4,), "names": None}
     video = {"dtype": "video", "shape": (64, 64, 3), "names": ["height", "width", "channels"]}
-    columns = {
-        "observation.state": rng.normal(size=(9, 4)).astype(np.float32),
-        "observation.images.top": rng.integers(0, 255, (9, 64, 64, 3), np.uint8),
-        "action": rng.normal(size=(9, 4)).astype(np.float32),
-    }
-    features = {"observation.state": state, "observation.images.top": video, "action": state}
-    write_episodes(tmp_path / "mix", [Episode("pick up the cup", columns)], features, fps=10, robot_type=None)
+    write_random(tmp_path / "mix", numbers(observation__state=4, action=4) | {"observation.images.top": video}, [9])
     (file,) = (tmp_path / "mix").glob("videos/*/*/*.mp4")
     file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(EpisodesError, match=re.escape(str(file))):

@@ -11,7 +11,6 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,7 +27,7 @@ from leagents_kedro.datasets.record import RecordDataset
 from leagents_kedro.datasets.workspace import WorkspaceDataset
 from leagents_kedro.episodes import writing
 from leagents_kedro.episodes.checks import check_dataset
-from leagents_kedro.episodes.shards import Episode, Shards
+from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import CheckpointError, EpisodesError, LeAgentsError, ParameterError
 from leagents_kedro.foundation.redaction import RedactedRecord, redacted_errors
 from leagents_kedro.foundation.untrusted import REMOTE_CODE_POLICIES
@@ -40,6 +39,7 @@ from leagents_kedro.policies.checkpoints import checkpoint_digest
 from leagents_kedro.policies.training import policy_config
 from leagents_kedro.records import Lessons
 from leagents_kedro.simulation.metaworld.tasks import tasks_named
+from support.datasets import numbers, write_random
 from support.parameters import ROOT, base_parameters
 
 FRAGMENTS = ["..", ".", "", "x", "/", "\\", "~", "\0", "etc", "%2e%2e", "{0.__class__}", "{chunk_index}", "*", "mix"]
@@ -112,21 +112,9 @@ def test_a_task_is_known_or_refused(name):
         assert all(task == task.strip("/.") for task in tasks_named([name], "metaworld_state"))
 
 
-FEATURES = {
-    "observation.state": {"dtype": "float32", "shape": (2,), "names": None},
-    "action": {"dtype": "float32", "shape": (2,), "names": None},
-}
-
-
-def written(root: Path, frames: int = 3) -> Path:
-    columns = {key: np.full((frames, 2), frames, np.float32) for key in FEATURES}
-    writing.write_episodes(root, [Episode("do it", columns)], FEATURES, fps=10, robot_type="test")
-    return root
-
-
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    return written(tmp_path_factory.mktemp("source") / "v3")
+    return write_random(tmp_path_factory.mktemp("source") / "v3", numbers(observation__state=2, action=2), [3])
 
 
 def with_info(dataset: Path, target: Path, **changes: object) -> Path:
@@ -300,13 +288,10 @@ print("unpickled", unpickled)
 
 
 def test_training_resuming_and_acting_unpickle_nothing(tmp_path):
-
     given_settings = base_parameters("training")
     given_settings = {key: given_settings[key] for key in TrainingSettings.model_fields} | {"save_every_steps": 2}
     code = UNPICKLES.replace("SETTINGS", repr(given_settings | {"batch_size": 2, "device": "cpu"}))
-    features = {**FEATURES, "observation.environment_state": FEATURES["action"]}
-    columns = {key: np.random.default_rng(0).normal(size=(8, 2)).astype(np.float32) for key in features}
-    writing.write_episodes(tmp_path / "v3", [Episode("do it", columns)], features, fps=10, robot_type="test")
+    write_random(tmp_path / "v3", numbers(observation__state=2, observation__environment_state=2, action=2), [8])
     command = [sys.executable, "-c", code, *(str(tmp_path / name) for name in ("v3", "workspace", "frames"))]
     completed = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert completed.stdout.splitlines()[-1:] == ["unpickled []"], completed.stdout + completed.stderr
