@@ -82,13 +82,16 @@ def test_killed_at_many_points_the_loop_ends_as_the_undisturbed_one():
     assert torture.returncode == 0
 
 
-@pytest.mark.parametrize(("strike", "code"), [("TERM", 128 + signal.SIGTERM), ("INT", 128 + signal.SIGINT)])
+@pytest.mark.parametrize(
+    ("strike", "code"),
+    [("TERM", 128 + signal.SIGTERM), pytest.param("INT", 128 + signal.SIGINT, marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize(
     ("kind", "what", "nth"),
     [
         ("step", "", 3),
         pytest.param("block", "", 2, marks=pytest.mark.slow),
-        ("write", ".staging-candidate/checkpoint.json", 1),
+        pytest.param("write", ".staging-candidate/checkpoint.json", 1, marks=pytest.mark.slow),
         pytest.param("write", "data/ledger.jsonl", 1, marks=pytest.mark.slow),
     ],
 )

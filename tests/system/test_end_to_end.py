@@ -114,7 +114,8 @@ def kill_at_random_moments(project: Path, environ: dict[str, str], kills: int, d
     return hits
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [2, 10])
 def test_a_loop_killed_at_random_moments_tells_the_same_story(undisturbed, environ, tmp_path, kills):
     project, _, duration_s = undisturbed
     killed = copy_project(tmp_path / "project", SMALL, with_code=True)

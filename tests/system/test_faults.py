@@ -96,6 +96,7 @@ def test_a_full_disk(project, disk, reference, server):
     goes_on(project, reference, server)
 
 
+@pytest.mark.slow
 def test_a_read_only_disk(project, disk, reference, server):
     disk("size=100m")
     assert server.run(project, *ONE_CYCLE).code == 0
@@ -122,7 +123,7 @@ def without_its_first_byte(content: bytes) -> bytes:
         pytest.param("05_model_input/mix/*/mix/meta/episodes/*/*.parquet", flipped, marks=pytest.mark.slow),
         pytest.param("05_model_input/mix/*/mix/meta/tasks.parquet", truncated, marks=pytest.mark.slow),
         pytest.param("05_model_input/mix/*/mix/meta/info.json", truncated, marks=pytest.mark.slow),
-        ("05_model_input/mix/*/mix/meta/stats.json", truncated),
+        pytest.param("05_model_input/mix/*/mix/meta/stats.json", truncated, marks=pytest.mark.slow),
         pytest.param(
             "06_models/candidate/*/candidate/pretrained_model/model.safetensors", truncated, marks=pytest.mark.slow
         ),
@@ -130,7 +131,7 @@ def without_its_first_byte(content: bytes) -> bytes:
         pytest.param("06_models/candidate/*/candidate/pretrained_model/config.json", flipped, marks=pytest.mark.slow),
         pytest.param("06_models/blessed/*/blessed/pretrained_model/model.safetensors", flipped, marks=pytest.mark.slow),
         pytest.param("06_models/blessed/*/blessed/checkpoint.json", truncated, marks=pytest.mark.slow),
-        ("07_model_output/outcomes.json/*/outcomes.json", truncated),
+        pytest.param("07_model_output/outcomes.json/*/outcomes.json", truncated, marks=pytest.mark.slow),
         pytest.param("ledger.jsonl", without_its_first_byte, marks=pytest.mark.slow),
     ],
 )
@@ -155,12 +156,14 @@ def test_a_damaged_video(tmp_path, damage):
         BatchReader(Shards(tmp_path / "mix"), None, None, FrameCache(tmp_path / "frames", 1.0), "cpu")
 
 
+@pytest.mark.slow
 def test_a_damaged_event_log_only_warns(after_one_cycle, reference, server):
     log = after_one_cycle.path / "data" / "events.jsonl"
     log.write_bytes(without_its_first_byte(log.read_bytes()))
     goes_on(after_one_cycle, reference, server)
 
 
+@pytest.mark.slow
 def test_a_damaged_scratch_file_of_an_evaluation(project, reference, server):
     (at, *_) = [at for at, event in enumerate(reference.ended.events, start=1) if event == ("block", 2)][1:]
     assert server.run(project, at=at).code == -signal.SIGKILL
@@ -169,6 +172,7 @@ def test_a_damaged_scratch_file_of_an_evaluation(project, reference, server):
     goes_on(project, reference, server)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["pretrained_model/model.safetensors", "training_state/training_step.json"])
 def test_a_damaged_scratch_checkpoint_of_a_training(project, reference, server, name):
     (*_, at) = [at for at, event in enumerate(reference.ended.events, start=1) if event[0] == "step"][:4]
@@ -178,6 +182,7 @@ def test_a_damaged_scratch_checkpoint_of_a_training(project, reference, server, 
     goes_on(project, reference, server)
 
 
+@pytest.mark.slow
 def test_a_loss_that_explodes(project, reference, server):
     parameters = project.path / "conf" / "local" / "parameters.yml"
     parameters.write_text(PARAMETERS.replace("optimizer_lr: 1.0e-3", "optimizer_lr: 1.0e+30"))
@@ -192,6 +197,7 @@ def test_a_loss_that_explodes(project, reference, server):
     assert ends == [("abandoned", 1), ("closed", 2), ("closed", 3)]
 
 
+@pytest.mark.slow
 def test_a_policy_that_returns_nan(project, reference, server):
     import torch
     from safetensors.torch import load_file, save_file
@@ -210,6 +216,7 @@ def test_a_policy_that_returns_nan(project, reference, server):
     goes_on(project, reference, server)
 
 
+@pytest.mark.slow
 def test_a_clock_that_is_set_back(project, reference, server):
     assert server.run(project, *ONE_CYCLE).code == 0
     goes_on(project, reference, server, clock_s=-86400.0)
@@ -217,6 +224,7 @@ def test_a_clock_that_is_set_back(project, reference, server):
     assert run_ids == sorted(run_ids)
 
 
+@pytest.mark.slow
 def test_two_drivers_at_once(project, reference, server):
     (at, *_) = [at for at, event in enumerate(reference.ended.events, start=1) if event[0] == "step"]
     first = server.run(project, at=at, strike="STOP")
