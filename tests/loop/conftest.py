@@ -6,15 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd  # noqa: F401 - as the others unused here: imported once, for the forks that run commands
 import pytest
-from kedro.framework.cli.utils import load_entry_points
 
-import leagents_kedro.cli
-import leagents_kedro.settings  # noqa: F401
 from support.projects import Ended, forked, kedro
-
-load_entry_points("project")
 
 
 @dataclass(frozen=True)
@@ -63,14 +57,16 @@ class Project:
 
 
 @pytest.fixture(scope="session")
-def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Project]:
-    def make() -> Project:
+def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Project]:
+    """Give a fresh project, or a copy of one that ran already, which stays as it is."""
+
+    def make(source: Project = Project(Path(__file__).parent / "project")) -> Project:
         path = tmp_path_factory.mktemp("loop") / "project"
-        return Project(Path(shutil.copytree(Path(__file__).parent / "project", path)))
+        return Project(Path(shutil.copytree(source.path, path)))
 
     return make
 
 
 @pytest.fixture
-def project(make_project: Callable[[], Project]) -> Project:
+def project(make_project: Callable[..., Project]) -> Project:
     return make_project()

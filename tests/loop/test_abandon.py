@@ -6,13 +6,19 @@ import pytest
 BY = ["--by", "Ada"]
 
 
-@pytest.fixture
-def stuck(project):
-    """A project whose second cycle fails in its decision, again and again."""
+@pytest.fixture(scope="module")
+def once_stuck(make_project):
+    project = make_project()
     project.configure("gating: {verdicts: [promote]}")
     assert project.kedro("run", "--params=loop.max_cycles=1").code == 0
     assert project.kedro("run", "--env=watched", FAIL_IN_DECIDE="1").code == 1
     return project
+
+
+@pytest.fixture
+def stuck(make_project, once_stuck):
+    """A project whose second cycle fails in its decision, again and again."""
+    return make_project(once_stuck)
 
 
 def test_the_next_cycle_goes_on_from_the_last_closed_one(stuck):
@@ -84,7 +90,9 @@ def test_nobody_abandons_a_cycle_that_is_running(stuck):
     assert "another driver of the loop holds the ledger" in ended.output
 
 
-@pytest.mark.parametrize("kill_at", range(1, 40, 3))
+@pytest.mark.parametrize(
+    "kill_at", [pytest.param(n, marks=() if n % 9 == 1 else pytest.mark.slow) for n in range(1, 40, 3)]
+)
 def test_killed_while_it_is_abandoned_no_later_cycle_sees_it(stuck, kill_at):
     stuck_id = stuck.rows[-1]["run_id"]
     killed = stuck.kedro("loop", "abandon", "2", *BY, KILL_AT=str(kill_at))

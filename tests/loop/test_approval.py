@@ -3,9 +3,9 @@ import json
 import pytest
 
 
-@pytest.fixture
-def waiting(project):
-    """A project whose first promotion waits for a person."""
+@pytest.fixture(scope="module")
+def once_waiting(make_project):
+    project = make_project()
     project.configure("gating: {approval: human, verdicts: [promote]}")
     ended = project.kedro("run")
     assert ended.code == 0, ended.output
@@ -13,6 +13,12 @@ def waiting(project):
     assert "Traceback" not in ended.output
     assert [row["event"] for row in project.rows] == ["opened"]
     return project
+
+
+@pytest.fixture
+def waiting(make_project, once_waiting):
+    """A project whose first promotion waits for a person."""
+    return make_project(once_waiting)
 
 
 def test_a_promotion_waits_until_it_is_approved(waiting):

@@ -54,17 +54,27 @@ EVENTS_OF_TWO_CYCLES = 338
 
 
 @pytest.fixture(scope="module")
-def undisturbed_story(make_project) -> str:
+def undisturbed(make_project):
     project = make_project()
     count = project.path / "count"
     assert project.kedro("run", COUNT_IN=str(count)).code == 0
     assert int(count.read_text()) == EVENTS_OF_TWO_CYCLES
-    return project.story
+    return project
+
+
+@pytest.fixture
+def after_two_cycles(make_project, undisturbed):
+    return make_project(undisturbed)
+
+
+@pytest.fixture(scope="module")
+def undisturbed_story(undisturbed) -> str:
+    return undisturbed.story
 
 
 @pytest.mark.parametrize(
     "kill_at",
-    [pytest.param(n, marks=() if n % 16 == 1 else pytest.mark.slow) for n in range(1, EVENTS_OF_TWO_CYCLES + 1)],
+    [pytest.param(n, marks=() if n % 32 == 1 else pytest.mark.slow) for n in range(1, EVENTS_OF_TWO_CYCLES + 1)],
 )
 def test_killed_anywhere_and_run_again_the_ledger_is_that_of_an_undisturbed_loop(project, undisturbed_story, kill_at):
     assert project.kedro("run", KILL_AT=str(kill_at)).code == -signal.SIGKILL
@@ -174,8 +184,8 @@ def test_a_run_id_is_greater_than_all_before_although_the_clock_was_set_back(pro
         (["--pipelines=seed"], {"mix.json": 4}),
     ],
 )
-def test_slices_and_other_pipelines_run_once_on_latest_versions(project, arguments, written):
-    project.kedro("run")
+def test_slices_and_other_pipelines_run_once_on_latest_versions(after_two_cycles, arguments, written):
+    project = after_two_cycles
     before = project.rows
     ended = project.kedro("run", *arguments)
     assert ended.code == 0, ended.output
@@ -183,8 +193,8 @@ def test_slices_and_other_pipelines_run_once_on_latest_versions(project, argumen
     assert project.rows == before
 
 
-def test_a_slice_reads_the_latest_versions(project):
-    project.kedro("run")
+def test_a_slice_reads_the_latest_versions(after_two_cycles):
+    project = after_two_cycles
     project.kedro("run", "--nodes=merge")
     newest = project.versions("mix.json")[-1]
     mix = json.loads((project.path / f"data/mix.json/{newest}/mix.json").read_text())

@@ -1,5 +1,9 @@
-"""Kedro projects in folders of their own, and commands that run in forks of the test process."""
+"""Kedro projects in folders of their own, and commands that run in forks of the test process.
 
+Forks inherit what is imported here: without, each command would import Kedro's plug-ins and pandas anew.
+"""
+
+import gc
 import os
 import shutil
 import sys
@@ -7,7 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd  # noqa: F401 - as the others unused here
+from kedro.framework.cli.utils import load_entry_points
+
+import leagents_kedro.cli
+import leagents_kedro.settings  # noqa: F401
 from support.parameters import ROOT
+
+for group in ("project", "global", "hooks", "cli_hooks"):
+    load_entry_points(group)
 
 
 @dataclass(frozen=True)
@@ -46,9 +58,11 @@ def kedro(*arguments: str) -> Callable[[], None]:
 def forked(function: Callable[[], None], folder: Path, **environ: str) -> Ended:
     """Run ``function`` in a child process in the project ``folder``; it may be killed."""
     log = folder.parent / "output.txt"
+    gc.freeze()  # a fork's collector would otherwise touch, and so copy, all that the test process holds
     child = os.fork()
     if child == 0:
         _become(function, folder, log, environ)
+    gc.unfreeze()
     _, status = os.waitpid(child, 0)
     return Ended(os.waitstatus_to_exitcode(status), log.read_text())
 

@@ -9,17 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd  # noqa: F401 - as the others unused here: imported once, for the forks that run commands
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from kedro.framework.cli.utils import load_entry_points
 from kedro.io import DatasetError as KedroDatasetError
 from kedro.io import Version
 
-import leagents_kedro.cli
-import leagents_kedro.settings  # noqa: F401
 from leagents_kedro.datasets.checkpoint import CheckpointDataset
 from leagents_kedro.datasets.ledger import LedgerDataset
 from leagents_kedro.datasets.record import RecordDataset
@@ -40,8 +36,6 @@ from support.damage import frames, info, number, without, written
 from support.datasets import METAWORLD, write_reaches
 from support.parameters import base_constitution, base_parameters, described
 from support.projects import copy_project, forked, kedro
-
-load_entry_points("project")
 
 
 @dataclass(frozen=True)
@@ -73,9 +67,14 @@ def _imported() -> None:
     import leagents_kedro.simulation.metaworld.env  # noqa: F401
 
 
+IN_PROCESS = "evaluation: {workers: 1, episode_timeout_s: null}"  # no command here lives until workers are ready
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    return Project(copy_project(tmp_path / "project"))
+    folder = copy_project(tmp_path / "project")
+    (folder / "conf/local/parameters_evaluation.yml").write_text(IN_PROCESS)
+    return Project(folder)
 
 
 OPENED = {"event": "opened", "cycle": 1, "run_id": "r", "pins": {}, "params": {}, "code": None, "at": "t"}
