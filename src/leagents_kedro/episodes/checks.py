@@ -113,12 +113,14 @@ def _is_finalized(shards: Shards) -> Iterator[Finding]:
     """Every parquet file has its footer; LeRobot's writer leaves it out until ``finalize()``."""
     if not shards.total_episodes:
         yield error(shards.root, "should have at least one episode, has none", "record some, and finalize()")
-    elif not shards.episode_files:
+    elif not shards.episode_states:
         fix = "call finalize() on the LeRobotDataset that wrote it; without it the episodes are lost"
         yield error(shards.root / "meta" / "episodes", "should list the episodes, is not there: never finalized", fix)
-    for file in [shards.root / "meta" / "tasks.parquet", *shards.episode_files, *shards.data_files]:
+    tasks = shards.root / "meta" / "tasks.parquet"
+    parts = (*shards.episode_states, *shards.data_states)
+    for file, state in [(tasks, None), *((part.path, part) for part in parts)]:
         try:
-            _count_rows(FileState.of(file))
+            _count_rows(state or FileState.of(file))
         except (OSError, pa.ArrowException) as fault:
             fix = "record with finalize() at the end, or copy the file again: without its footer nothing can be read"
             yield error(file, f"should be a finished parquet file, is not: {fault}", fix)
@@ -126,10 +128,10 @@ def _is_finalized(shards: Shards) -> Iterator[Finding]:
 
 def _has_all_rows(shards: Shards) -> Iterator[Finding]:
     for name, files, expected in (
-        ("meta/episodes", shards.episode_files, shards.total_episodes),
-        ("data", shards.data_files, shards.total_frames),
+        ("meta/episodes", shards.episode_states, shards.total_episodes),
+        ("data", shards.data_states, shards.total_frames),
     ):
-        rows = sum(_count_rows(FileState.of(file)) for file in files)
+        rows = sum(map(_count_rows, files))
         if rows != expected:
             yield error(shards.root / name, f"should have {expected} rows, as meta/info.json says, has {rows}", COPY)
 
@@ -174,7 +176,7 @@ FORM: tuple[tuple[Callable[[Shards], Iterator[Finding]], ...], ...] = (
 """Stages of checks that read footers, counts, and the index; each relies on what those before it made sure of."""
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def _count_rows(file: FileState) -> int:
     return pq.read_metadata(file.path).num_rows
 

@@ -102,6 +102,16 @@ class Shards:
         return sorted(self.root.glob("meta/episodes/*/*.parquet"))
 
     @cached_property
+    def data_states(self) -> tuple[FileState, ...]:
+        """`data_files` as they are: looked at once, since a dataset grows to hundreds of them."""
+        return tuple(map(FileState.of, self.data_files))
+
+    @cached_property
+    def episode_states(self) -> tuple[FileState, ...]:
+        """`episode_files` as they are: looked at once, like `data_states`."""
+        return tuple(map(FileState.of, self.episode_files))
+
+    @cached_property
     def tasks(self) -> tuple[str, ...]:
         """Task sentences by task index.
 
@@ -121,7 +131,7 @@ class Shards:
             EpisodesError: ``meta/episodes`` is missing or unfinished, or names a sentence that is no task.
         """
         # File by file: the sentences of a million episodes would take more memory than all else.
-        files = map(FileState.of, self._described_files())
+        files = self._described_files()
         parts = [(_part if file.size <= _SMALL else _part.__wrapped__)(file, self.tasks) for file in files]
         return EpisodeIndex(*map(np.concatenate, zip(*parts, strict=True)))
 
@@ -131,10 +141,10 @@ class Shards:
         Raises:
             EpisodesError: It is missing or unfinished, or has no such column.
         """
-        return read_table(self._described_files(), columns)
+        return read_table([file.path for file in self._described_files()], columns)
 
-    def _described_files(self) -> list[Path]:
-        if not (files := self.episode_files):
+    def _described_files(self) -> tuple[FileState, ...]:
+        if not (files := self.episode_states):
             raise EpisodesError(f"{self.root}: no meta/episodes; the dataset is empty or was never finalized")
         return files
 
