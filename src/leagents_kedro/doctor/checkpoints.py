@@ -14,7 +14,7 @@ from leagents_kedro.errors import CheckpointError
 from leagents_kedro.foundation.findings import Check, Finding, error, run_checks, warning
 from leagents_kedro.foundation.spelling import no_such
 from leagents_kedro.foundation.untrusted import check_checkpoint
-from leagents_kedro.policies.checkpoints import checkpoint_digest, missing_files
+from leagents_kedro.policies.checkpoints import PROCESSORS, checkpoint_digest, missing_files
 from leagents_kedro.records import Suite
 
 _NORMALIZERS = ("normalizer_processor", "unnormalizer_processor")
@@ -137,11 +137,11 @@ def _normalizes_like_the_mix(subject: ExaminedCheckpoint) -> Iterator[Finding]:
     """Without statistics LeRobot leaves a feature as it is, and says nothing."""
     mix = recorded_statistics(subject.mix) if subject.mix else {}
     drifted: dict[str, None] = {}
-    for step in (step for file in ("preprocessor", "postprocessor") for step in _steps(subject.folder, file)):
+    for processor, step in ((file, step) for file in PROCESSORS for step in _steps(subject.folder / file)):
         if step.get("registry_name") not in _NORMALIZERS:
             continue
         found = _statistics(subject.folder, step)
-        where = subject.folder / (step.get("state_file") or "policy_preprocessor.json")
+        where = subject.folder / (step.get("state_file") or processor)
         for key, feature in step["config"]["features"].items():
             names = _STATISTICS.get(step["config"]["norm_map"].get(feature["type"], "IDENTITY"), ())
             values = [found[f"{key}.{name}"] for name in names if f"{key}.{name}" in found]
@@ -187,8 +187,8 @@ _FORM: tuple[tuple[Check[ExaminedCheckpoint], ...], ...] = (
 _CONTENT: tuple[tuple[Check[ExaminedCheckpoint], ...], ...] = ((_has_finite_weights,), (_normalizes_like_the_mix,))
 
 
-def _steps(folder: Path, name: str) -> list[dict[str, Any]]:
-    return json.loads((folder / f"policy_{name}.json").read_text(encoding="utf-8"))["steps"]
+def _steps(file: Path) -> list[dict[str, Any]]:
+    return json.loads(file.read_text(encoding="utf-8"))["steps"]
 
 
 def _statistics(folder: Path, step: dict[str, Any]) -> dict[str, np.ndarray]:

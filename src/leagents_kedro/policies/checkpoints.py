@@ -8,6 +8,7 @@ from typing import Any
 from leagents_kedro.errors import CheckpointError
 
 PROCESSORS = ("policy_preprocessor.json", "policy_postprocessor.json")
+"""What comes before the policy, and after it."""
 _WITHOUT_EFFECT = {"train_config.json", "README.md"}
 
 
