@@ -115,6 +115,7 @@ def kill_at_random_moments(project: Path, environ: dict[str, str], kills: int, d
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("kills", [2, 10])
 def test_a_loop_killed_at_random_moments_tells_the_same_story(undisturbed, environ, tmp_path, kills):
     project, _, duration_s = undisturbed
