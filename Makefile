@@ -11,7 +11,7 @@ test: $(UV)           ## the quick suite, on two cores in less than four minutes
 	$(UV) run pytest --numprocesses=2 --dist=worksteal
 
 test-slow: $(UV)      ## what takes longer: more kills, more damage, a hundred cycles
-	$(UV) run pytest -m slow --numprocesses=2 --dist=worksteal
+	$(UV) run pytest -m slow --numprocesses=2 --dist=loadfile
 
 torture: $(UV)        ## the real loop killed at every point and run again; POINTS=20 for an even sample of them
 	$(UV) run python -m torture $(if $(POINTS),--points $(POINTS))

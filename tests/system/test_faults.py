@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from leagents_kedro.episodes.batches import BatchReader
@@ -110,6 +112,14 @@ def truncated(content: bytes) -> bytes:
     return content[: len(content) // 2]
 
 
+def flipped_length(content: bytes) -> bytes:
+    """Change a bit of the column ``length``, which every reader of a dataset reads; of others a flip waits for one."""
+    group = pq.ParquetFile(pa.BufferReader(content)).metadata.row_group(0)
+    (column,) = [group.column(n) for n in range(group.num_columns) if group.column(n).path_in_schema == "length"]
+    last = (column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 1
+    return content[:last] + bytes([content[last] ^ 4]) + content[last + 1 :]
+
+
 def without_its_first_byte(content: bytes) -> bytes:
     return content[1:]
 
@@ -120,7 +130,7 @@ def without_its_first_byte(content: bytes) -> bytes:
         pytest.param("05_model_input/mix/*/mix/data/*/*.parquet", truncated, marks=pytest.mark.slow),
         ("05_model_input/mix/*/mix/data/*/*.parquet", flipped),
         pytest.param("05_model_input/mix/*/mix/meta/episodes/*/*.parquet", truncated, marks=pytest.mark.slow),
-        pytest.param("05_model_input/mix/*/mix/meta/episodes/*/*.parquet", flipped, marks=pytest.mark.slow),
+        pytest.param("05_model_input/mix/*/mix/meta/episodes/*/*.parquet", flipped_length, marks=pytest.mark.slow),
         pytest.param("05_model_input/mix/*/mix/meta/tasks.parquet", truncated, marks=pytest.mark.slow),
         pytest.param("05_model_input/mix/*/mix/meta/info.json", truncated, marks=pytest.mark.slow),
         pytest.param("05_model_input/mix/*/mix/meta/stats.json", truncated, marks=pytest.mark.slow),
