@@ -9,7 +9,7 @@ from leagents_kedro.pipelines.evaluation.nodes import (
     paired_trials,
     protocol_digest,
 )
-from leagents_kedro.policies.checkpoints import checkpoint_digest
+from leagents_kedro.policies.checkpoints import checkpoint_digest, resolve_device
 from leagents_kedro.policies.training import train
 from leagents_kedro.records import Checkpoint, Outcome, Outcomes, Plan
 from leagents_kedro.simulation.collection import successful_episodes
@@ -47,6 +47,8 @@ def test_blessed_outcomes_are_used_again_only_for_the_same_checkpoint_under_the_
         protocol_digest(suite, evaluation, 1),
     ):
         assert not _known_outcomes(measured(protocol, blessed.digest), blessed, other)
+    auto, meant = (evaluation.model_copy(update={"device": device}) for device in ("auto", resolve_device("auto")))
+    assert protocol_digest(suite, auto, 0) == protocol_digest(suite, meant, 0)
     faster = evaluation.model_copy(update={"slots": 16, "workers": 7, "episode_timeout_s": 1.0})
     assert protocol_digest(suite, faster, 0) == protocol
 
