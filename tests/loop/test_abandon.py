@@ -116,3 +116,12 @@ def test_what_a_killed_attempt_cost_is_charged(project):
     ended = project.kedro("run", "--params=loop.max_gpu_hours=0.00001")
     assert "used the device" in ended.output
     assert len(project.rows) == 2
+
+
+def test_a_link_that_leads_nowhere_does_not_keep_a_killed_cycle_open(project):
+    project.kedro("run", KILL_IN_TRAIN="0.3")
+    (workspace,) = project.path.glob("data/workspace/training/*")
+    (workspace / "last").symlink_to("gone")
+    ended = project.kedro("loop", "abandon", "1", *BY)
+    assert ended.code == 0, ended.output
+    assert [row["event"] for row in project.ledger] == ["opened", "charged", "abandoned"]

@@ -7,6 +7,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline.node import Node
 
+from leagents_kedro.foundation.files import statuses
 from leagents_kedro.history.history import Cycle
 from leagents_kedro.loop.retention import scratch
 from leagents_kedro.loop.specs import DEVICE
@@ -59,5 +60,5 @@ def uncharged_seconds(cycle: Cycle, catalog: CatalogProtocol) -> float:
         return 0.0
     folders = scratch(cycle.opened.run_id, catalog)
     began = datetime.fromisoformat(cycle.began_at).timestamp()
-    wrote = max((path.stat().st_mtime for folder in folders for path in folder.rglob("*")), default=began)
+    wrote = max((status.st_mtime for folder in folders for status in statuses(folder)), default=began)
     return round(max(wrote - began, 0.0), 3)

@@ -3,14 +3,12 @@
 Cycles, hours, and episodes count within the current run, so that a decision to stop or to escalate starts them anew.
 """
 
-import os
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 
+from leagents_kedro.foundation.files import statuses
 from leagents_kedro.history.history import History
 from leagents_kedro.parameters.loop import LoopParams
 
@@ -89,12 +87,5 @@ class DiskBudgetHooks:
 
 def disk_gb(folder: Path) -> float:
     """Return the size of all files below ``folder`` in GB (10^9 bytes), what is hard-linked counted once."""
-    sizes = {(status.st_dev, status.st_ino): status.st_size for status in _files(folder)}
+    sizes = {(status.st_dev, status.st_ino): status.st_size for status in statuses(folder)}
     return sum(sizes.values()) / _BYTES_PER_GB
-
-
-def _files(folder: Path) -> Iterator[os.stat_result]:
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            with suppress(FileNotFoundError):  # another run deletes its scratch
-                yield Path(parent, name).lstat()
