@@ -1,5 +1,7 @@
 import os
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -34,6 +36,23 @@ def test_device_time_is_counted_where_no_event_can_be_logged(project):
     project.kedro("run", "--env=watched", "--params=loop.max_cycles=1", PAUSE_IN_TRAIN="0.3")
     (seconds,) = charged(project, "closed")
     assert 0.3 <= seconds < 60
+    assert "used the device" in project.kedro("run", "--params=loop.max_gpu_hours=0.00001").output
+
+
+def parallel(project, **environ):
+    """Run a cycle with Kedro's `ParallelRunner`, in a process that ends as processes do: a fork leaves its manager."""
+    command = [sys.executable, "-m", "kedro", "run", "--runner=ParallelRunner", "--params=loop.max_cycles=1"]
+    environ = os.environ | {"DO_NOT_TRACK": "1"} | environ
+    return subprocess.run(command, cwd=project.path, env=environ, capture_output=True, timeout=120).returncode
+
+
+def test_device_time_is_counted_where_nodes_run_in_other_processes(project):
+    assert parallel(project, PAUSE_IN_TRAIN="0.3", FAIL_IN_DECIDE="1") == 1
+    assert parallel(project) == 0
+    assert [row["event"] for row in project.ledger] == ["opened", "charged", "resumed", "closed"]
+    (failed,), (resumed,) = charged(project, "charged"), charged(project, "resumed")
+    assert 0.3 <= failed < 60
+    assert resumed == 0
     assert "used the device" in project.kedro("run", "--params=loop.max_gpu_hours=0.00001").output
 
 

@@ -12,9 +12,15 @@ from leagents_kedro.history.history import Cycle
 from leagents_kedro.loop.retention import scratch
 from leagents_kedro.loop.specs import DEVICE
 
+_UNSEEN = "nodes that no hook of this process has seen"
+
 
 class DeviceMeter:
-    """Measures one attempt: the time of its nodes that are tagged `DEVICE`, on whatever device they run."""
+    """Measures one attempt: the time of its nodes that are tagged `DEVICE`, on whatever device they run.
+
+    A runner may run nodes in other processes, as Kedro's `ParallelRunner` does. They call no hook here, so that all
+    the time of such an attempt is counted: rather too much than nothing.
+    """
 
     def __init__(self) -> None:
         self.reset()
@@ -31,24 +37,40 @@ class DeviceMeter:
         return round(self._ended + sum(now - start for start in self._running.values()), 3)
 
     @hook_impl
+    def before_pipeline_run(self) -> None:
+        """Count everything, until a node is seen."""
+        self._running[_UNSEEN] = time.monotonic()
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """Count what was not seen."""
+        self._end(_UNSEEN)
+
+    @hook_impl
+    def on_pipeline_error(self) -> None:
+        """Count what was not seen, although it failed."""
+        self._end(_UNSEEN)
+
+    @hook_impl
     def before_node_run(self, node: Node) -> None:
         """Begin to count."""
+        self._running.pop(_UNSEEN, None)
         if DEVICE in node.tags:
             self._running[node.name] = time.monotonic()
 
     @hook_impl
     def after_node_run(self, node: Node) -> None:
         """Count what the node took."""
-        self._end(node)
+        self._end(node.name)
 
     @hook_impl
     def on_node_error(self, node: Node) -> None:
         """Count what the node took, although it failed."""
-        self._end(node)
+        self._end(node.name)
 
-    def _end(self, node: Node) -> None:
-        if node.name in self._running:
-            self._ended += time.monotonic() - self._running.pop(node.name)
+    def _end(self, name: str) -> None:
+        if name in self._running:
+            self._ended += time.monotonic() - self._running.pop(name)
 
 
 def uncharged_seconds(cycle: Cycle, catalog: CatalogProtocol) -> float:
