@@ -1,3 +1,6 @@
+import pickle
+import sys
+
 import pytest
 
 from leagents_kedro.errors import LedgerError
@@ -155,3 +158,37 @@ def test_a_ledger_without_device_times_is_read():
 def test_runs_end_with_a_decision_to_stop_or_to_escalate_whatever_is_abandoned_then():
     rows = [*cycles("iterate", "escalate"), opened(3), abandoned(3), opened(4)]
     assert [[cycle.opened.cycle for cycle in run.cycles] for run in History.of(rows).runs] == [[1, 2], [3, 4]]
+
+
+def calls(function, *arguments):
+    """Return how many Python functions a call comes to: what it costs, whatever the machine does meanwhile."""
+    count = 0
+
+    def profile(frame, event, argument):
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(profile)
+    try:
+        function(*arguments)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize("verdict", ["iterate", "stop"])
+def test_twice_the_cycles_cost_twice_the_work(verdict):
+    def told(rows):
+        history = History.of(rows)
+        return history.current_run.device_seconds, history.next_cycle, history.cycles, history.before(9)
+
+    told(cycles(verdict))
+    once, twice = (calls(told, cycles(*[verdict] * number)) for number in (100, 200))
+    assert once > 100
+    assert twice < 2.1 * once
+
+
+def test_a_history_can_be_sent_to_another_process():
+    history = History.of([*cycles("promote", "stop"), opened(3)])
+    assert history.cycles
+    assert pickle.loads(pickle.dumps(history)) == history

@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -209,12 +210,14 @@ def test_an_interrupted_loop_says_how_to_go_on(project, number, code):
     ) as loop:
         while loop.stdout.readline() != "training\n":
             assert loop.poll() is None
+        time.sleep(0.3)
         loop.send_signal(number)
         output, _ = loop.communicate(timeout=60)
     assert loop.returncode == code
     assert "run the same command to go on" in output
     assert "Traceback" not in output
-    assert [row["event"] for row in project.rows] == ["opened"]
+    assert [row["event"] for row in project.ledger] == ["opened", "charged"]
+    assert 0.3 <= project.ledger[-1]["device_seconds"] < 60
     assert project.kedro("run").code == 0
     assert len(project.rows) == 4
 
