@@ -65,7 +65,7 @@ class Driver:
         outputs: dict[str, Any] = {}
         with self._kedro.catalog()["ledger"].lock():
             try:
-                while opened := self.resume() or (self.open() if self.may_open() else None):
+                while opened := self._next():
                     start = time.monotonic()
                     outputs = self.run(opened)
                     self.close(opened, time.monotonic() - start)
@@ -73,18 +73,16 @@ class Driver:
                 Console().print(f"No further cycle: {waiting}", markup=False, soft_wrap=True)
         return outputs
 
-    def resume(self) -> Opened | None:
+    def resume(self, history: History) -> Opened | None:
         """Return the cycle that an earlier command left open, if there is one.
 
         Raises:
             AwaitingApproval: Its promotion waits for a person.
         """
-        catalog = self._kedro.catalog()
-        history: History = catalog["ledger"].load()
         cycle = history.unfinished
         if cycle is None:
             return None
-        opened = cycle.opened
+        catalog, opened = self._kedro.catalog(), cycle.opened
         if awaiting_cycle(history, catalog):
             raise AwaitingApproval(waits_for_approval(opened.cycle))
         self._warn_of_changes(opened, catalog)
@@ -93,10 +91,9 @@ class Driver:
         catalog["ledger"].save(row)
         return opened
 
-    def may_open(self) -> bool:
+    def may_open(self, history: History) -> bool:
         """Tidy up, and ask all hooks; where one gives a reason not to open another cycle, say it."""
         catalog, hook = self._kedro.catalog(), self._kedro.hook
-        history: History = catalog["ledger"].load()
         hook.between_cycles(history=history, catalog=catalog, closed_here=self._closed_here)
         params = LoopParams.of(self._kedro.parameters())
         reasons = hook.repeat_run(history=history, params=params, catalog=catalog, closed_here=self._closed_here)
@@ -105,14 +102,13 @@ class Driver:
             Console().print(f"No further cycle: {'; '.join(reasons)}", markup=False, soft_wrap=True)
         return not reasons
 
-    def open(self) -> Opened:
+    def open(self, history: History) -> Opened:
         """Check the next cycle, seed the mix where there is none, and write down what the cycle starts from.
 
         Raises:
             LeAgentsError: The cycle could not run.
         """
         catalog, pipeline = self._kedro.catalog(), pipelines["cycle"]
-        history: History = catalog["ledger"].load()
         self._kedro.hook.before_cycle_opened(catalog=catalog)
         if not catalog["mix"].exists():
             self._kedro.run_pipeline("seed", run_id=self._next_run_id(catalog, history))
@@ -167,6 +163,11 @@ class Driver:
         )
         catalog["ledger"].save(closed)
         self._closed_here += 1
+
+    def _next(self) -> Opened | None:
+        """Return the cycle to run, if there is to be one; the ledger is read once for it."""
+        history: History = self._kedro.catalog()["ledger"].load()
+        return self.resume(history) or (self.open(history) if self.may_open(history) else None)
 
     def _charge(self, opened: Opened) -> None:
         """Write down what an attempt cost that did not end; where that fails, the next one does it."""

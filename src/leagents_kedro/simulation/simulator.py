@@ -9,7 +9,7 @@ from leagents_kedro.parameters.suite import SuiteParams
 from leagents_kedro.policies.checkpoints import resolve_device
 from leagents_kedro.records import Checkpoint, Suite
 from leagents_kedro.simulation import workers
-from leagents_kedro.simulation.environments import Trial, environment_of
+from leagents_kedro.simulation.environments import Trial
 from leagents_kedro.simulation.station import (
     ExpertRequest,
     PolicyFile,
@@ -68,14 +68,8 @@ class Simulator:
             ParameterError: The environment has no experts.
             SimulationError: An environment failed or hung; names the episode.
         """
-        environment = environment_of(self.environment)
-        if not environment.has_experts():
-            environment.expert(trials[0].task)
-        return self._run(
-            ExpertRequest(self.environment, self.options, self.shortcuts, tuple(trials), action_noise),
-            self._processes,
-            progress,
-        )
+        request = ExpertRequest(self.environment, self.options, self.shortcuts, tuple(trials), action_noise)
+        return self._run(request, self._processes, progress)
 
     def describe(self, tasks: Sequence[str]) -> Suite:
         """Return the suite of ``tasks``, names of tasks or groups.

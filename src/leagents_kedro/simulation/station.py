@@ -66,12 +66,22 @@ class Station:
 
 
 @dataclass(frozen=True)
-class PolicyRequest:
-    """Rollouts of a policy, as `roll_out` runs them; of failures only the outcome is returned."""
+class _Request:
+    """What every request names: the environments that it is for."""
 
     environment: str
     options: dict[str, Any]
     shortcuts: bool
+
+    def pool(self, station: Station) -> EnvironmentPool:
+        """Return those environments."""
+        return station.pool(self.environment, self.options, self.shortcuts)
+
+
+@dataclass(frozen=True)
+class PolicyRequest(_Request):
+    """Rollouts of a policy, as `roll_out` runs them; of failures only the outcome is returned."""
+
     trials: tuple[Trial, ...]
     policy: PolicyFile
     slots: int
@@ -82,7 +92,7 @@ class PolicyRequest:
         rolled = roll_out(
             station.actor(self.policy),
             self.trials,
-            station.pool(self.environment, self.options, self.shortcuts),
+            self.pool(station),
             slots=self.slots,
             keep_episodes=self.keep_episodes,
             progress=progress,
@@ -91,18 +101,15 @@ class PolicyRequest:
 
 
 @dataclass(frozen=True)
-class ExpertRequest:
+class ExpertRequest(_Request):
     """Demonstrations by experts; of failures only the outcome is returned."""
 
-    environment: str
-    options: dict[str, Any]
-    shortcuts: bool
     trials: tuple[Trial, ...]
     action_noise: float
 
     def run(self, station: Station, progress: Progress | None = None) -> list[Rollout]:
         """Return one rollout a trial."""
-        pool = station.pool(self.environment, self.options, self.shortcuts)
+        pool = self.pool(station)
         rolled: list[Rollout] = []
         for trial in self.trials:
             rolled.append(demonstrate(trial, pool, self.action_noise))
@@ -112,17 +119,14 @@ class ExpertRequest:
 
 
 @dataclass(frozen=True)
-class SuiteRequest:
+class SuiteRequest(_Request):
     """A look at an environment: its tasks, and the first observation of an episode."""
 
-    environment: str
-    options: dict[str, Any]
-    shortcuts: bool
     names: tuple[str, ...]
 
     def run(self, station: Station) -> Suite:
         """Return the suite of the tasks that ``names`` stand for."""
-        pool = station.pool(self.environment, self.options, self.shortcuts)
+        pool = self.pool(station)
         tasks = pool.environment.tasks(self.names, pool)
         first = tasks[0].name
         env, config = pool.acquire(first), pool.config(first)

@@ -109,8 +109,12 @@ def ask(request: SuiteRequest, limit_s: float | None) -> Suite:
         SimulationError: The worker crashed or hung.
     """
     worker = _worker(request.environment)
-    worker.assign(request, limit_s)
-    answer = worker.answer()
+    try:
+        worker.assign(request, limit_s)
+        answer = worker.answer()
+    except BaseException:  # Ctrl-C: nobody waits for the answer any more
+        worker.end()
+        raise
     if answer is None:
         raise SimulationError(
             f"the process that made environment {request.environment} {worker.end()}; does the environment crash or "
