@@ -3,6 +3,7 @@ import signal
 
 import pytest
 
+import support.projects  # noqa: F401 - first, while this process is small
 from leagents_kedro.constitution.limits import Constitution
 from support.parameters import base_constitution
 

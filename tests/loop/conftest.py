@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from support.projects import Ended, forked, kedro
+from support.projects import Ended, forked, run
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Project:
     path: Path
 
     def kedro(self, *arguments: str, **environ: str) -> Ended:
-        return forked(kedro(*arguments), self.path, **environ)
+        return run(self.path, *arguments, **environ)
 
     def fork(self, function: Callable[[], None], **environ: str) -> Ended:
         """Run ``function`` in a child process in the project; it may be killed."""

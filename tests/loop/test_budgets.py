@@ -46,6 +46,7 @@ def parallel(project, **environ):
     return subprocess.run(command, cwd=project.path, env=environ, capture_output=True, timeout=120).returncode
 
 
+@pytest.mark.slow
 def test_device_time_is_counted_where_nodes_run_in_other_processes(project):
     assert parallel(project, PAUSE_IN_TRAIN="0.3", FAIL_IN_DECIDE="1") == 1
     assert parallel(project) == 0

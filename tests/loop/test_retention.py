@@ -123,7 +123,7 @@ def undisturbed(make_project):
     return project
 
 
-@pytest.mark.parametrize("tenth", [pytest.param(n, marks=() if n % 3 == 0 else pytest.mark.slow) for n in range(11)])
+@pytest.mark.parametrize("tenth", [pytest.param(n, marks=() if n % 5 == 0 else pytest.mark.slow) for n in range(11)])
 def test_killed_anywhere_the_same_versions_stay(project, undisturbed, tenth):
     events = int((undisturbed.path / "count").read_text())
     project.configure(cited("iterate", "promote", cycles=5))

@@ -75,7 +75,7 @@ def undisturbed_story(undisturbed) -> str:
 
 @pytest.mark.parametrize(
     "kill_at",
-    [pytest.param(n, marks=() if n % 32 == 1 else pytest.mark.slow) for n in range(1, EVENTS_OF_TWO_CYCLES + 1)],
+    [pytest.param(n, marks=() if n % 64 == 1 else pytest.mark.slow) for n in range(1, EVENTS_OF_TWO_CYCLES + 1)],
 )
 def test_killed_anywhere_and_run_again_the_ledger_is_that_of_an_undisturbed_loop(project, undisturbed_story, kill_at):
     assert project.kedro("run", KILL_AT=str(kill_at)).code == -signal.SIGKILL
@@ -86,6 +86,7 @@ def test_killed_anywhere_and_run_again_the_ledger_is_that_of_an_undisturbed_loop
     assert project.versions("workspace/training") == []
 
 
+@pytest.mark.slow
 def test_killed_again_and_again(project, undisturbed_story):
     for kill_at in range(20, 100, 7):
         assert project.kedro("run", KILL_AT=str(kill_at)).code in {-signal.SIGKILL, 0}

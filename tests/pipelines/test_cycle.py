@@ -67,6 +67,7 @@ def catalog(tmp_path, suite_params, demonstrations, selection, training, evaluat
     return DataCatalog({name: MemoryDataset(value) for name, value in memory.items()} | shards | checkpoints | mix)
 
 
+@pytest.mark.slow
 def test_a_cycle_runs_for_real_from_demonstrations_to_a_record(catalog):
     runner = SequentialRunner()
     runner.run(seed.create_pipeline(), catalog)

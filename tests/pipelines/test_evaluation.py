@@ -151,6 +151,7 @@ def test_a_kill_between_any_two_looks_changes_nothing(
         assert len(calls) == blocks - survived, "no finished look is measured again"
 
 
+@pytest.mark.slow
 def test_workers_change_neither_outcomes_nor_what_is_kept(
     checkpoints, suite, evaluation, gating, constitution, tmp_path
 ):

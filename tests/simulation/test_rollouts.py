@@ -107,6 +107,7 @@ def test_the_policy_of_these_tests_succeeds_and_fails(actor: Actor, pool: Enviro
     assert len({outcome.success for outcome, _ in roll_out(actor, trials, pool, slots=4)}) == 2
 
 
+@pytest.mark.slow
 def test_an_actor_with_memory_gives_lerobots_outcomes_too(
     checkpoint: Path, pool: EnvironmentPool, tmp_path: Path
 ) -> None:

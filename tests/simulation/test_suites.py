@@ -73,6 +73,7 @@ def test_a_suite_is_the_same_after_it_was_written_and_read() -> None:
     assert Suite.model_validate_json(suite.model_dump_json()) == suite
 
 
+@pytest.mark.slow
 def test_a_worker_sees_what_this_process_sees() -> None:
     there = Simulator("metaworld_state", {}, 2, 100).describe(["reach-v3"])
     assert there == described("metaworld_state", "reach-v3")

@@ -1,14 +1,21 @@
-"""Kedro projects in folders of their own, and commands that run in forks of the test process.
+"""Kedro projects in folders of their own, and commands that run in forks.
 
 Forks inherit what is imported here: without, each command would import Kedro's plug-ins and pandas anew.
 """
 
 import gc
+import importlib.metadata
+import inspect
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pandas as pd  # noqa: F401 - as the others unused here
@@ -18,6 +25,8 @@ import leagents_kedro.cli
 import leagents_kedro.settings  # noqa: F401
 from support.parameters import ROOT
 
+# Commands look for plug-ins three times, in the same files each time.
+importlib.metadata.entry_points = cache(importlib.metadata.entry_points)
 for group in ("project", "global", "hooks", "cli_hooks"):
     load_entry_points(group)
 
@@ -49,15 +58,30 @@ def kedro(*arguments: str) -> Callable[[], None]:
     def command() -> None:
         from kedro.framework.cli.cli import main
 
+        signal.alarm(300)  # a loop that is not stopped would train for long
         sys.argv = ["kedro", *arguments]
         main()
 
     return command
 
 
+def prepare(*modules: str) -> None:
+    """Import modules once where commands are forked, not in each command."""
+    _COMMANDS.send(modules)
+    _COMMANDS.recv()
+
+
+def run(folder: Path, *arguments: str, **environ: str) -> Ended:
+    """Run a command of Kedro in the project ``folder``, in a fork of a process without the tests' imports."""
+    _COMMANDS.send((arguments, folder, os.environ | environ))
+    ended: Ended = _COMMANDS.recv()
+    return ended
+
+
 def forked(function: Callable[[], None], folder: Path, **environ: str) -> Ended:
     """Run ``function`` in a child process in the project ``folder``; it may be killed."""
     log = folder.parent / "output.txt"
+    inspect.stack()  # fills inspect's table of modules, which Kedro's settings would build anew in each fork
     gc.freeze()  # a fork's collector would otherwise touch, and so copy, all that the test process holds
     child = os.fork()
     if child == 0:
@@ -88,3 +112,26 @@ def _become(function: Callable[[], None], folder: Path, log: Path, environ: dict
     finally:
         sys.stdout.flush()
         os._exit(code)
+
+
+def _server() -> Connection:
+    """Start a process that forks commands: a fork of this one, before the tests' imports make forks slow."""
+    ours, theirs = Pipe()
+    if os.fork():
+        theirs.close()
+        return ours
+    ours.close()
+    try:
+        while True:
+            match theirs.recv():
+                case (tuple() as arguments, folder, environ):
+                    theirs.send(forked(kedro(*arguments), folder, **environ))
+                case modules:
+                    theirs.send([import_module(module).__name__ for module in modules])
+    except (EOFError, KeyboardInterrupt):
+        pass
+    finally:
+        os._exit(0)
+
+
+_COMMANDS = _server()

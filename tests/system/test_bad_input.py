@@ -4,7 +4,6 @@ import json
 import math
 import os
 import shutil
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +34,7 @@ from leagents_kedro.records import Plan, Selection
 from support.damage import frames, info, number, without, written
 from support.datasets import METAWORLD, write_reaches
 from support.parameters import base_constitution, base_parameters, described
-from support.projects import copy_project, forked, kedro
+from support.projects import copy_project, prepare, run
 
 
 @dataclass(frozen=True)
@@ -52,19 +51,13 @@ class Project:
     def kedro(self, *arguments: str) -> tuple[int, str]:
         """Return the exit code of a command, and what it printed."""
 
-        def command() -> None:
-            signal.alarm(120)  # a loop that is not stopped would train
-            kedro(*arguments)()
-
-        ended = forked(command, self.path)
+        ended = run(self.path, *arguments)
         return ended.code, ended.output
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _imported() -> None:
-    import lerobot.policies  # noqa: F401
-
-    import leagents_kedro.simulation.metaworld.env  # noqa: F401
+    prepare("lerobot.policies", "leagents_kedro.simulation.metaworld.env")
 
 
 IN_PROCESS = "evaluation: {workers: 1, episode_timeout_s: null}"  # no command here lives until workers are ready

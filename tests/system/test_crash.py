@@ -42,6 +42,7 @@ def first(reference: Reference, kind: str, what: str = "", nth: int = 1) -> Poin
     return found[nth - 1]
 
 
+@pytest.mark.slow
 def test_there_are_points_in_everything_that_writes(reference):
     points = {f"{point.strike} {point.what}" for point in reference.points}
     for what in (
@@ -58,6 +59,7 @@ def test_there_are_points_in_everything_that_writes(reference):
     assert len(reference.points) >= 500
 
 
+@pytest.mark.slow
 def test_killed_at_a_few_points_the_loop_ends_as_the_undisturbed_one(reference, server):
     before_the_first_save = first(reference, "unlink", ".staging-mix")
     for point in [before_the_first_save, *sample(reference.points, 3)]:
@@ -82,17 +84,18 @@ def test_killed_at_many_points_the_loop_ends_as_the_undisturbed_one():
     assert torture.returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("strike", "code"),
-    [("TERM", 128 + signal.SIGTERM), pytest.param("INT", 128 + signal.SIGINT, marks=pytest.mark.slow)],
+    [("TERM", 128 + signal.SIGTERM), ("INT", 128 + signal.SIGINT)],
 )
 @pytest.mark.parametrize(
     ("kind", "what", "nth"),
     [
         ("step", "", 3),
-        pytest.param("block", "", 2, marks=pytest.mark.slow),
-        pytest.param("write", ".staging-candidate/checkpoint.json", 1, marks=pytest.mark.slow),
-        pytest.param("write", "data/ledger.jsonl", 1, marks=pytest.mark.slow),
+        ("block", "", 2),
+        ("write", ".staging-candidate/checkpoint.json", 1),
+        ("write", "data/ledger.jsonl", 1),
     ],
 )
 def test_asked_to_stop_the_loop_says_how_to_go_on_and_does(reference, server, project, strike, code, kind, what, nth):
@@ -103,6 +106,11 @@ def test_asked_to_stop_the_loop_says_how_to_go_on_and_does(reference, server, pr
     published = project.published
     resumed = server.run(project)
     assert not list(reference.failures(project, stopped, published, resumed))
+
+
+def test_the_real_loop_ends_well(reference):
+    assert reference.ended.code == 0, reference.ended.output
+    assert "No further cycle: run 1 has its" in " ".join(reference.ended.output.split())
 
 
 def test_a_killed_training_goes_on_with_the_frames_that_it_would_have_seen(reference, server, project):

@@ -29,6 +29,7 @@ gating: {max_pairs: 16, look_every: 4, floor: 0.0}
 harvest: {attempts_per_task: 1}
 loop: {max_cycles: 2}
 """
+pytestmark = pytest.mark.slow  # the quick suite's real loop, and its kill, are in test_crash.py
 COMMAND = [sys.executable, "-m", "kedro", "run", "--pipeline=cycle"]
 
 
@@ -114,7 +115,6 @@ def kill_at_random_moments(project: Path, environ: dict[str, str], kills: int, d
     return hits
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("kills", [2, 10])
 def test_a_loop_killed_at_random_moments_tells_the_same_story(undisturbed, environ, tmp_path, kills):

@@ -84,6 +84,7 @@ def goes_on(project: Project, reference: Reference, server: Server, **request: f
     assert project.content == reference.content
 
 
+@pytest.mark.slow
 def test_a_full_disk(project, disk, reference, server):
     messages = set()
     for kilobytes in range(100, 1000, 250):
@@ -124,25 +125,24 @@ def without_its_first_byte(content: bytes) -> bytes:
     return content[1:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pattern", "damage"),
     [
-        pytest.param("05_model_input/mix/*/mix/data/*/*.parquet", truncated, marks=pytest.mark.slow),
+        ("05_model_input/mix/*/mix/data/*/*.parquet", truncated),
         ("05_model_input/mix/*/mix/data/*/*.parquet", flipped),
-        pytest.param("05_model_input/mix/*/mix/meta/episodes/*/*.parquet", truncated, marks=pytest.mark.slow),
-        pytest.param("05_model_input/mix/*/mix/meta/episodes/*/*.parquet", flipped_length, marks=pytest.mark.slow),
-        pytest.param("05_model_input/mix/*/mix/meta/tasks.parquet", truncated, marks=pytest.mark.slow),
-        pytest.param("05_model_input/mix/*/mix/meta/info.json", truncated, marks=pytest.mark.slow),
-        pytest.param("05_model_input/mix/*/mix/meta/stats.json", truncated, marks=pytest.mark.slow),
-        pytest.param(
-            "06_models/candidate/*/candidate/pretrained_model/model.safetensors", truncated, marks=pytest.mark.slow
-        ),
+        ("05_model_input/mix/*/mix/meta/episodes/*/*.parquet", truncated),
+        ("05_model_input/mix/*/mix/meta/episodes/*/*.parquet", flipped_length),
+        ("05_model_input/mix/*/mix/meta/tasks.parquet", truncated),
+        ("05_model_input/mix/*/mix/meta/info.json", truncated),
+        ("05_model_input/mix/*/mix/meta/stats.json", truncated),
+        ("06_models/candidate/*/candidate/pretrained_model/model.safetensors", truncated),
         ("06_models/candidate/*/candidate/pretrained_model/model.safetensors", flipped),
-        pytest.param("06_models/candidate/*/candidate/pretrained_model/config.json", flipped, marks=pytest.mark.slow),
-        pytest.param("06_models/blessed/*/blessed/pretrained_model/model.safetensors", flipped, marks=pytest.mark.slow),
-        pytest.param("06_models/blessed/*/blessed/checkpoint.json", truncated, marks=pytest.mark.slow),
-        pytest.param("07_model_output/outcomes.json/*/outcomes.json", truncated, marks=pytest.mark.slow),
-        pytest.param("ledger.jsonl", without_its_first_byte, marks=pytest.mark.slow),
+        ("06_models/candidate/*/candidate/pretrained_model/config.json", flipped),
+        ("06_models/blessed/*/blessed/pretrained_model/model.safetensors", flipped),
+        ("06_models/blessed/*/blessed/checkpoint.json", truncated),
+        ("07_model_output/outcomes.json/*/outcomes.json", truncated),
+        ("ledger.jsonl", without_its_first_byte),
     ],
 )
 def test_a_damaged_file(after_one_cycle, reference, server, pattern, damage):
@@ -247,6 +247,7 @@ def test_two_drivers_at_once(project, reference, server):
     goes_on(project, reference, server)
 
 
+@pytest.mark.slow
 def test_a_power_cut_takes_nothing_that_the_ledger_knows(reference):
     """Follow what is on the disk for sure: content by a sync of the file, names by a sync of the folder after that."""
     published = re.compile(r"/project/(data|knowledge)/(?!00_workspace|02_intermediate|.*/\.staging)")

@@ -287,6 +287,7 @@ print("unpickled", unpickled)
 """
 
 
+@pytest.mark.slow
 def test_training_resuming_and_acting_unpickle_nothing(tmp_path):
     given_settings = base_parameters("training")
     given_settings = {key: given_settings[key] for key in TrainingSettings.model_fields} | {"save_every_steps": 2}

@@ -123,6 +123,7 @@ def test_closing_frees_the_simulation_and_a_reset_makes_another() -> None:
     np.testing.assert_array_equal(trajectory(env, 0), before)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_library("EGL") is None, reason="lerobot-eval always renders, which needs libEGL")
 def test_lerobot_eval_runs_the_plug_in(checkpoint: Path, tmp_path: Path) -> None:
     command = [
