@@ -47,7 +47,7 @@ constraints: $(UV)    ## pin the transitive dependencies anew
 
 clean:                ## forget every run: data sets, checkpoints, ledger
 	find data -mindepth 1 ! -name README.md -delete
-	rm -rf knowledge/experiments
+	rm -rf knowledge/experiments knowledge/*/experiments
 
 .tools/uv/bin/uv:
 	python3 -m venv .tools/uv

@@ -1,6 +1,7 @@
 """The ledger, read as the history that it tells and written row by row."""
 
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 from kedro.io.core import AbstractDataset
@@ -16,6 +17,11 @@ class HistoryDataset(NamedErrors, AbstractDataset[Row, History]):
     def __init__(self, filepath: str, metadata: dict[str, Any] | None = None):
         self._rows = LedgerDataset(filepath)
         self.metadata = metadata
+
+    @property
+    def folder(self) -> Path:
+        """Where the ledger lies: the folder of all that the loop writes, but for its pages."""
+        return self._rows._filepath.parent
 
     def load(self) -> History:
         """Return the past; an empty one where there is no file.

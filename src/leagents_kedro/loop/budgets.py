@@ -5,8 +5,8 @@ Cycles, hours, and episodes count within the current run, so that a decision to 
 
 from pathlib import Path
 
-from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
 
 from leagents_kedro.foundation.files import statuses
 from leagents_kedro.history.history import History
@@ -70,19 +70,15 @@ class EpisodeBudgetHooks:
 
 
 class DiskBudgetHooks:
-    """``loop.max_disk_gb``: the size of the project's ``data/``."""
+    """``loop.max_disk_gb``: the size of the folder where the ledger lies."""
 
     @hook_impl
-    def after_context_created(self, context: KedroContext) -> None:
-        """Remember where the project is."""
-        self._data = context.project_path / "data"
-
-    @hook_impl
-    def repeat_run(self, params: LoopParams) -> str | None:
+    def repeat_run(self, params: LoopParams, catalog: CatalogProtocol) -> str | None:
         """Give a reason while the folder is larger."""
-        if params.max_disk_gb is None or (used := disk_gb(self._data)) < params.max_disk_gb:
+        folder = catalog["ledger"].folder
+        if params.max_disk_gb is None or (used := disk_gb(folder)) < params.max_disk_gb:
             return None
-        return f"{self._data} holds {used:.3g} GB (loop.max_disk_gb={params.max_disk_gb})"
+        return f"{folder} holds {used:.3g} GB (loop.max_disk_gb={params.max_disk_gb})"
 
 
 def disk_gb(folder: Path) -> float:

@@ -35,8 +35,8 @@ type _Version = tuple[PurePosixPath, str]
 class RetentionHooks:
     """Tidies up between cycles.
 
-    Every run of the project holds a shared lock as long as it lives. Where another one is active, nothing is deleted
-    that it could be reading, or that only looks as if a killed run had left it.
+    Every run with the same ledger holds a shared lock as long as it lives. Where another one is active, nothing is
+    deleted that it could be reading, or that only looks as if a killed run had left it.
     """
 
     def __init__(self) -> None:
@@ -44,20 +44,20 @@ class RetentionHooks:
 
     @hook_impl(trylast=True)  # after the command was checked
     def after_context_created(self, context: KedroContext) -> None:
-        """Check the parameters, and remember where the project is.
+        """Check the parameters.
 
         Raises:
             ParameterError: A key is unknown or missing, or its value out of range.
         """
         _params(context.config_loader["parameters"])
-        self._place = context.project_path / "data" / ".running.lock"
 
     @hook_impl
-    def before_pipeline_run(self) -> None:
+    def before_pipeline_run(self, catalog: CatalogProtocol) -> None:
         """Announce this run."""
         self._release()
-        self._place.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = self._place.open("a", encoding="utf-8")
+        place = _lock_file(catalog)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = place.open("a", encoding="utf-8")
         fcntl.flock(self._lock, fcntl.LOCK_SH)
 
     @hook_impl
@@ -75,7 +75,7 @@ class RetentionHooks:
         """Delete what abandoned cycles published, scratch, what killed runs left, and what retention lets go."""
         discard_abandoned(history, catalog)
         datasets = _datasets(catalog)
-        with self._alone() as alone:
+        with self._alone(catalog) as alone:
             for workspace in _workspaces(catalog):
                 for folder in workspace.folders():
                     if alone or folder.name in history.run_ids:
@@ -87,10 +87,10 @@ class RetentionHooks:
                 _retire(params, history, catalog, datasets)
 
     @contextmanager
-    def _alone(self) -> Iterator[bool]:
+    def _alone(self, catalog: CatalogProtocol) -> Iterator[bool]:
         """Keep other runs from starting; whether none is active."""
         self._release()
-        with self._place.open("a", encoding="utf-8") as file:
+        with _lock_file(catalog).open("a", encoding="utf-8") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -103,6 +103,10 @@ class RetentionHooks:
             fcntl.flock(self._lock, fcntl.LOCK_UN)  # closing is not enough: workers share the open file
             self._lock.close()
             self._lock = None
+
+
+def _lock_file(catalog: CatalogProtocol) -> Path:
+    return Path(catalog["ledger"].folder, ".running.lock")
 
 
 def discard_abandoned(history: History, catalog: CatalogProtocol) -> None:
