@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -305,6 +306,25 @@ def test_rollouts_are_appended_to_a_dataset_that_lerobot_wrote(both_writers, mak
     assert_concatenated(Shards(tmp_path / "grown"), [theirs, ours])
     assert_concatenated(Shards(tmp_path / "turned"), [ours, theirs])
     assert_merged_statistics(Shards(tmp_path / "grown"))
+
+
+def test_what_other_writers_add_to_features_and_episodes_does_not_matter(make_shards, video, tmp_path):
+    """LeRobot's converter adds ``fps`` to every feature; older writers name dimensions by a group, or a channel."""
+    base, addition = make_shards("base", (4, 3), features=video), make_shards("new", (3,), ["wave"], video)
+    features = {key: feature | {"fps": 10} for key, feature in base.info["features"].items()}
+    features["action"]["names"] = {"motors": features["action"]["names"]}
+    features["observation.state"]["names"] = None
+    film = features["observation.images.top"]
+    film |= {"names": ["height", "width", "channel"], "video_info": film.pop("info")}
+    (base.root / "meta" / "info.json").write_text(json.dumps(base.info | {"features": features}))
+    (file,) = base.episode_files
+    pq.write_table(pq.read_table(file).append_column("operator", pa.array(["Ann", "Bo"])), file)
+    append_datasets(Shards(base.root), [addition], tmp_path / "grown")
+    grown = check_dataset(tmp_path / "grown")
+    assert_concatenated(grown, [base, addition])
+    assert all(feature["fps"] == 10 for feature in grown.features.values()), "the base's"
+    assert grown.episode_table(["operator"])["operator"].to_pylist() == ["Ann", "Bo", None]
+    append_datasets(grown, [make_shards("more", (2,), ["wave"], video)], tmp_path / "further")
 
 
 def test_a_chunk_that_is_full_is_followed_by_the_next(make_shards, tmp_path):

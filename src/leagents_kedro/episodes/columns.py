@@ -32,6 +32,19 @@ def numeric_features(features: Features) -> Features:
     return {key: feature for key, feature in features.items() if feature["dtype"] not in others}
 
 
+def same_values(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether values of two features can stand in one column: dtype, shape, and, where both tell them, names.
+
+    What else writers add, such as the ``fps`` of LeRobot's converter or a video's encoder, says nothing of the values.
+    """
+    named = [names for names in (_names(feature.get("names")) for feature in (one, other)) if names]
+    return (
+        one["dtype"] == other["dtype"]
+        and tuple(one["shape"]) == tuple(other["shape"])
+        and all(names == named[0] for names in named)
+    )
+
+
 def read_table(files: Iterable[Path], columns: Sequence[str] | None = None) -> pa.Table:
     """Return the rows of all ``files``, with ``columns`` in that order or with all columns.
 
@@ -71,6 +84,18 @@ def stored(table: pa.Table, features: Features) -> pa.Table:
 
     schema = get_hf_features_from_features(features).arrow_schema
     return table_cast(table.select(schema.names), schema)
+
+
+def _names(names: Any) -> list[str]:
+    """Return the names of a feature's dimensions in a row, also from ``{"motors": [...]}`` and ``{"x": 0, "y": 1}``."""
+    match names:
+        case dict():
+            return [name for key, inner in names.items() for name in (_names(inner) if isinstance(inner, list) else [key])]
+        case list() | tuple():
+            return [name for inner in names for name in _names(inner)]
+        case None:
+            return []
+    return [str(names).removesuffix("s")]  # older writers have "channel" for "channels"
 
 
 def _read_file(file: Path, columns: Sequence[str] | None) -> pa.Table:

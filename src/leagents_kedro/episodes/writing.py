@@ -22,6 +22,7 @@ from leagents_kedro.episodes.columns import (
     read_columns,
     read_table,
     recorded_features,
+    same_values,
     stored,
     to_table,
     visual_features,
@@ -283,17 +284,16 @@ def _new_episodes(base: Shards, known: pa.ChunkedArray, additions: Sequence[Shar
 
 
 def _differences(base: Shards, addition: Shards) -> list[str]:
-    from lerobot.datasets.feature_utils import features_equal_for_merge
-
+    """Return why the episodes cannot follow those of ``base``, which has the say in all but what numbers mean."""
     differences = [
         f"{name} should be {getattr(base, name)}, got {getattr(addition, name)}"
         for name in ("fps", "robot_type")
         if getattr(base, name) != getattr(addition, name)
     ]
     for key in base.features | addition.features:
-        expected, given = ({key: each.features[key]} if key in each.features else {} for each in (base, addition))
-        if not features_equal_for_merge(expected, given):
-            differences.append(f"feature '{key}' should be {expected.get(key)}, got {given.get(key)}")
+        expected, given = base.features.get(key), addition.features.get(key)
+        if expected is None or given is None or not same_values(expected, given):
+            differences.append(f"feature '{key}' should be {expected}, got {given}")
     return differences
 
 
@@ -365,15 +365,13 @@ def _link_videos(addition: Shards, chosen: np.ndarray, target: Path, info: "Data
 def _conformed(table: pa.Table, columns: Mapping[str, Any], base: Shards) -> pa.Table:
     """Return ``table`` with ``columns`` in place of its own, in the schema in which ``base`` describes episodes.
 
-    LeRobot reads all files of ``meta/episodes`` with one schema. Statistics that one writer keeps and another does
-    not are left empty: they have no reader beside the summary in ``meta/stats.json``, which is complete.
+    LeRobot reads all files of ``meta/episodes`` with one schema. Statistics and remarks that one writer keeps and
+    another does not are left empty: they have no reader beside the summary in ``meta/stats.json``, which is complete.
     """
     given = pa.table(dict(zip(table.column_names, table.columns, strict=True)) | dict(columns))
     schema = pq.read_schema(base.episode_files[0]).remove_metadata()
     for name in schema.names:
         if name not in given.column_names:
-            if not name.startswith("stats/"):
-                raise EpisodesError(f"{base.root}: meta/episodes has a column '{name}', which the new episodes lack")
             given = given.append_column(name, pa.nulls(len(given), schema.field(name).type))
     return given.select(schema.names).cast(schema)
 
