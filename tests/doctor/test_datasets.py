@@ -62,6 +62,8 @@ ERRORS = {
     "index": (frames("index", put(40, 0)), "column 'index'", "first in episode 1", "restore"),
     "episode index": (frames("episode_index", put(0, 1)), "'episode_index'", "first in episode 0", "restore"),
     "task index": (frames("task_index", put(0, 1)), "'task_index'", "episode 0", "restore"),
+    "no such task": (frames("task_index", put(40, 7)), "between 0 and 1", "episode 1", "restore"),
+    "tasks in disorder": (column("meta/tasks.parquet", "task_index", list.reverse), "count from 0", "restore"),
     "time": (frames("timestamp", put(3, 7.0)), "frame_index / fps", "episode 0", "fps in meta/info.json"),
     "one bit": (frames("action", lambda v: put(50, [v[50][0], v[50][1] + 1e-6])(v)), "episode 1: not what was", "copy"),
     "fps": (info(fps=20), "fps should be 10, got 20", "suite.options"),
@@ -79,6 +81,7 @@ def test_what_we_break_is_found_with_its_fix(sound, copied, needs, damage, fragm
 
 
 WARNINGS = {
+    "two sentences": (frames("task_index", put(3, 1)), "episode 0: several sentences", "none needed"),
     "still": (
         frames("action", lambda values: [put(n, [1.0, 2.0])(values) for n in range(30)]),
         "episode 0: one action from the first frame to the last",

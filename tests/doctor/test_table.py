@@ -26,6 +26,7 @@ DATASETS = {
     "episodes of every task": ["_covers_the_suite"],
     "pages readable": ["_is_readable"],
     "frames where the index says": ["_has_the_rows_of_its_index", "_has_regular_times"],
+    "several sentences": ["_has_one_sentence_an_episode"],
     "NaN and infinity": ["_is_finite"],
     "min, max, mean, std": ["_has_the_statistics_of_its_rows"],
     "quantiles those of": ["_has_the_quantiles_of_its_rows"],

@@ -13,10 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 
 from leagents_kedro.episodes.checks import COPY, FORM, REWRITE, differences_from
-from leagents_kedro.episodes.columns import numeric_features, read_columns, recorded_features, visual_features
+from leagents_kedro.episodes.columns import (
+    numeric_features,
+    read_columns,
+    read_table,
+    recorded_features,
+    visual_features,
+)
 from leagents_kedro.episodes.digests import computed_digests, kept_digests
 from leagents_kedro.episodes.format import MOMENTS, QUANTILES, TIME_TOLERANCE_S, VIDEO_PATH, edit_command
 from leagents_kedro.episodes.shards import Shards
@@ -88,6 +93,8 @@ def _leaves_nothing_behind(subject: ExaminedDataset) -> Iterator[Finding]:
 
 def _has_sentences(subject: ExaminedDataset) -> Iterator[Finding]:
     file = subject.root / "meta" / "tasks.parquet"
+    if read_table([file], ["task_index"])["task_index"].to_pylist() != list(range(len(subject.shards.tasks))):
+        yield error(file, "task_index should count from 0 row by row, since LeRobot takes the row, does not", REWRITE)
     tasks = subject.shards.tasks
     if any(not task.strip() for task in tasks):
         fix = subject.edit("modify_tasks", '--operation.new_task="..."')
@@ -191,11 +198,21 @@ def _has_the_rows_of_its_index(subject: ExaminedDataset) -> Iterator[Finding]:
             first = expected["episode_index"][np.flatnonzero(columns[key] != values)[0]]
             what = f"column '{key}' is not as meta/episodes says, first in episode {first}"
             yield error(subject.root / "data", what, REWRITE)
-    single = pc.list_value_length(subject.shards.episode_table(["tasks"])["tasks"]).to_numpy() == 1
-    wrong = (columns["task_index"] != np.repeat(index.task, index.length)) & np.repeat(single, index.length)
-    if (bad := np.unique(expected["episode_index"][wrong])).size:
+    task, tasks = columns["task_index"], len(subject.shards.tasks)
+    outside = (task < 0) | (task >= tasks)
+    if (bad := np.unique(expected["episode_index"][outside])).size:
+        what = f"column 'task_index' should be between 0 and {tasks - 1}, as meta/tasks.parquet says: {_episodes(bad)}"
+        yield error(subject.root / "data", what, REWRITE)
+    elif (bad := np.flatnonzero(task[index.from_index] != index.task)).size:
         what = f"column 'task_index' is not that of the sentence in meta/episodes: {_episodes(bad)}"
         yield error(subject.root / "data", what, REWRITE)
+
+
+def _has_one_sentence_an_episode(subject: ExaminedDataset) -> Iterator[Finding]:
+    index, task = subject.shards.index, subject.columns["task_index"]
+    if (mixed := np.flatnonzero(np.add.reduceat(task != np.repeat(index.task, index.length), index.from_index))).size:
+        what = f"{_episodes(mixed)}: several sentences; it is an episode of that of its first frame"
+        yield warning(subject.root / "data", what, "none needed: each frame is trained with its own sentence")
 
 
 def _has_regular_times(subject: ExaminedDataset) -> Iterator[Finding]:
@@ -311,6 +328,7 @@ _CONTENT: tuple[tuple[Check[ExaminedDataset], ...], ...] = (
     (_is_readable,),
     (
         _has_the_rows_of_its_index,
+        _has_one_sentence_an_episode,
         _has_regular_times,
         _is_finite,
         _has_the_statistics_of_its_rows,

@@ -54,6 +54,18 @@ def read_table(files: Iterable[Path], columns: Sequence[str] | None = None) -> p
     return pa.concat_tables([_read_file(file, columns) for file in files], promote_options="permissive")
 
 
+def column_names(file: Path) -> list[str]:
+    """Return the names of the columns in ``file``, of nested ones the outermost.
+
+    Raises:
+        EpisodesError: It is missing, unfinished, or damaged.
+    """
+    try:
+        return pq.read_schema(file).names
+    except (OSError, pa.ArrowException) as error:
+        raise EpisodesError(_unreadable(file, error)) from error
+
+
 def read_columns(
     files: Iterable[Path], features: Features, episodes: Sequence[int] | None = None
 ) -> dict[str, np.ndarray]:
@@ -90,7 +102,9 @@ def _names(names: Any) -> list[str]:
     """Return the names of a feature's dimensions in a row, also from ``{"motors": [...]}`` and ``{"x": 0, "y": 1}``."""
     match names:
         case dict():
-            return [name for key, inner in names.items() for name in (_names(inner) if isinstance(inner, list) else [key])]
+            return [
+                name for key, inner in names.items() for name in (_names(inner) if isinstance(inner, list) else [key])
+            ]
         case list() | tuple():
             return [name for inner in names for name in _names(inner)]
         case None:
@@ -103,12 +117,16 @@ def _read_file(file: Path, columns: Sequence[str] | None) -> pa.Table:
         table = pq.ParquetFile(file, page_checksum_verification=True).read(columns=columns)
         return table if columns is None else table.select(columns)
     except (OSError, pa.ArrowException) as error:
-        raise EpisodesError(
-            f"{file}: missing, unfinished, or damaged parquet file. Was the dataset finalized? Otherwise restore the "
-            f"file from a copy, or write the dataset anew. {error}"
-        ) from error
+        raise EpisodesError(_unreadable(file, error)) from error
     except KeyError as error:
         raise EpisodesError(f"{file}: expected a column {error} beside {', '.join(table.column_names)}") from error
+
+
+def _unreadable(file: Path, error: Exception) -> str:
+    return (
+        f"{file}: missing, unfinished, or damaged parquet file. Was the dataset finalized? Otherwise restore the "
+        f"file from a copy, or write the dataset anew. {error}"
+    )
 
 
 def _frames_of(table: pa.Table, episodes: Sequence[int] | None) -> pa.Table:

@@ -11,10 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from leagents_kedro.episodes.columns import Features, read_table
+from leagents_kedro.episodes.columns import Features, column_names, read_table
+from leagents_kedro.episodes.format import DATA_PATH
 from leagents_kedro.errors import EpisodesError
 from leagents_kedro.foundation.files import FileState
 
+_PLACE = ("data/chunk_index", "data/file_index")
 _SMALL = 1 << 20  # bytes; larger files are few, and not worth the memory
 
 
@@ -23,7 +25,7 @@ class EpisodeIndex:
     """Where each episode lies: arrays of one int64 an episode.
 
     ``from_index`` and ``to_index`` are the episode's first frame and the one after its last; ``task`` is the
-    position of its (first) sentence in `Shards.tasks`.
+    position in `Shards.tasks` of its sentence, of several that of the first frame.
     """
 
     episode_index: np.ndarray
@@ -153,22 +155,49 @@ class Shards:
 def _part(file: FileState, tasks: tuple[str, ...]) -> tuple[np.ndarray, ...]:
     """Return the columns of `EpisodeIndex` for the episodes in ``file``, which most versions of a dataset share."""
     numbers = ["episode_index", "length", "dataset_from_index", "dataset_to_index"]
-    table = read_table([file.path], [*numbers, "tasks"])
-    first_tasks = [_first_tasks(chunk, tasks, file.path) for chunk in table["tasks"].chunks]
-    return *(table[key].to_numpy() for key in numbers), np.concatenate(first_tasks)
+    listed = "tasks" in column_names(file.path)
+    table = read_table([file.path], [*numbers, *_PLACE, *(["tasks"] if listed else [])])
+    task = _listed_tasks(table["tasks"].combine_chunks(), tasks, file.path) if listed else np.full(len(table), -1)
+    if len(unknown := np.flatnonzero(task < 0)):
+        task[unknown] = _tasks_of_first_frames(table.take(unknown), file.path, len(tasks))
+    return *(table[key].to_numpy() for key in numbers), task
 
 
-def _first_tasks(sentences: pa.ListArray, tasks: tuple[str, ...], file: Path) -> np.ndarray:
-    """Return the position in ``tasks`` of each episode's first sentence, (episodes,) int64."""
-    if len(sentences) != np.count_nonzero(sentences.value_lengths()):
-        raise EpisodesError(f"{file}: episodes without a task")
+def _listed_tasks(sentences: pa.ListArray, tasks: tuple[str, ...], file: Path) -> np.ndarray:
+    """Return the position in ``tasks`` of each episode's sentence, (episodes,) int64; -1 where there is not one.
+
+    LeRobot lists several sentences of an episode in the order of a set, which is another in each process.
+    """
     every = sentences.flatten()
     task = pc.index_in(every, value_set=pa.array(tasks, pa.string()))
     if task.null_count:
         unknown = every.filter(pc.is_null(task))[0].as_py()
         raise EpisodesError(f"{file}: an episode's task {unknown!r} is not in meta/tasks.parquet")
-    offsets = sentences.offsets.to_numpy()
-    return task.to_numpy().astype(np.int64)[offsets[:-1] - offsets[0]]
+    count = pc.fill_null(pc.list_value_length(sentences), 0).to_numpy()
+    found = np.full(len(sentences), -1)
+    found[count == 1] = task.to_numpy()[np.repeat(count, count) == 1]
+    return found
+
+
+def _tasks_of_first_frames(episodes: pa.Table, file: Path, tasks: int) -> np.ndarray:
+    """Return the ``task_index`` of the first frame of ``episodes``, rows of ``file`` in ``meta/episodes``."""
+    chunk, number, begin, episode = (
+        episodes[name].to_numpy() for name in (*_PLACE, "dataset_from_index", "episode_index")
+    )
+    task = np.full(len(episodes), -1)
+    for place in np.unique(np.stack([chunk, number]), axis=1).T.tolist():
+        here = (chunk == place[0]) & (number == place[1])
+        frames = read_table(
+            [file.parents[3] / DATA_PATH.format(chunk_index=place[0], file_index=place[1])], ["index", "task_index"]
+        )
+        order = frames["index"].to_numpy()
+        row = order.searchsorted(begin[here]).clip(max=len(order) - 1)
+        task[here] = np.where(order[row] == begin[here], frames["task_index"].to_numpy()[row], -1)
+    if len(bad := episode[(task < 0) | (task >= tasks)]):
+        raise EpisodesError(
+            f"{file}: no task of meta/tasks.parquet is that of episode {bad[0]}, nor of its first frame"
+        )
+    return task
 
 
 @dataclass(frozen=True)
