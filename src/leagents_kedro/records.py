@@ -111,14 +111,15 @@ class Outcome(Record):
 class Outcomes(Record):
     """What evaluation measured: the candidate, and the blessed checkpoint on the same seeds.
 
-    ``protocol`` is a digest of all that outcomes depend on beside checkpoints and seeds; only those under the
-    same one may be compared. ``blessed`` may be longer than ``candidate``: it keeps every episode that was measured for
-    that checkpoint since its promotion, so that a later challenger need not measure it again. ``measured`` counts
-    the episodes of both that this evaluation ran.
+    ``protocol`` is a digest of ``conditions``, all that outcomes depend on beside checkpoints and seeds; only those
+    under the same one may be compared. ``blessed`` may be longer than ``candidate``: it keeps every episode that was
+    measured for that checkpoint since its promotion, so that a later challenger need not measure it again. ``measured``
+    counts the episodes of both that this evaluation ran.
     """
 
     environment: str
     protocol: str
+    conditions: dict[str, str] = {}
     candidate_digest: str
     blessed_digest: str | None
     candidate: tuple[Outcome, ...]

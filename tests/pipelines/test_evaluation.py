@@ -7,7 +7,6 @@ from leagents_kedro.pipelines.evaluation.nodes import (
     _known_outcomes,
     evaluate_candidate,
     paired_trials,
-    protocol_digest,
 )
 from leagents_kedro.policies.checkpoints import checkpoint_digest, resolve_device
 from leagents_kedro.policies.training import train
@@ -15,16 +14,18 @@ from leagents_kedro.records import Checkpoint, Outcome, Outcomes, Plan
 from leagents_kedro.simulation.collection import successful_episodes
 from leagents_kedro.simulation.demonstrations import demonstrate
 from leagents_kedro.simulation.pool import EnvironmentPool
+from leagents_kedro.simulation.protocol import protocol_digest, protocol_of
 from leagents_kedro.simulation.simulator import Simulator
 
 PLAN = Plan(cycle=2, run=1, rung=0, initial="head", training_steps=20, evaluation_episodes=8, reason="test")
 
 
-def measured(protocol: str, blessed_digest: str) -> Outcomes:
+def measured(conditions: dict[str, str], blessed_digest: str) -> Outcomes:
     outcome = Outcome(task="reach-v3", seed=1, success=True, sum_reward=1.0, length=3)
     return Outcomes(
         environment="metaworld_state",
-        protocol=protocol,
+        protocol=protocol_digest(conditions),
+        conditions=conditions,
         candidate_digest="c" * 64,
         blessed_digest=blessed_digest,
         candidate=(outcome,),
@@ -35,22 +36,35 @@ def measured(protocol: str, blessed_digest: str) -> Outcomes:
 def test_blessed_outcomes_are_used_again_only_for_the_same_checkpoint_under_the_same_protocol(
     suite, evaluation, checkpoint
 ):
-    protocol = protocol_digest(suite, evaluation, 0)
+    conditions = protocol_of(suite, evaluation, 0)
     blessed = checkpoint("b" * 64)
-    assert _known_outcomes(measured(protocol, blessed.digest), blessed, protocol)
-    assert not _known_outcomes(measured(protocol, "a" * 64), blessed, protocol)
-    assert not _known_outcomes(None, blessed, protocol)
+    assert _known_outcomes(measured(conditions, blessed.digest), blessed, conditions)
+    assert not _known_outcomes(measured(conditions, "a" * 64), blessed, conditions)
+    assert not _known_outcomes(None, blessed, conditions)
     for other in (
-        protocol_digest(suite.model_copy(update={"options": {"episode_length": 100}}), evaluation, 0),
-        protocol_digest(suite, evaluation.model_copy(update={"torch_threads": 2}), 0),
-        protocol_digest(suite, evaluation.model_copy(update={"shortcuts": False}), 0),
-        protocol_digest(suite, evaluation, 1),
+        protocol_of(suite.model_copy(update={"options": {"episode_length": 100}}), evaluation, 0),
+        protocol_of(suite, evaluation.model_copy(update={"torch_threads": 2}), 0),
+        protocol_of(suite, evaluation.model_copy(update={"shortcuts": False}), 0),
+        protocol_of(suite, evaluation, 1),
+        conditions | {"code of engine": "success = False"},
     ):
-        assert not _known_outcomes(measured(protocol, blessed.digest), blessed, other)
-    auto, meant = (evaluation.model_copy(update={"device": device}) for device in ("auto", resolve_device("auto")))
-    assert protocol_digest(suite, auto, 0) == protocol_digest(suite, meant, 0)
+        assert not _known_outcomes(measured(conditions, blessed.digest), blessed, other)
+    auto, meant = (
+        evaluation.model_copy(update={"device": device}) for device in ("auto", resolve_device("auto", "device"))
+    )
+    assert protocol_of(suite, auto, 0) == protocol_of(suite, meant, 0)
     faster = evaluation.model_copy(update={"slots": 16, "workers": 7, "episode_timeout_s": 1.0})
-    assert protocol_digest(suite, faster, 0) == protocol
+    assert protocol_of(suite, faster, 0) == conditions
+
+
+def test_why_outcomes_are_measured_anew_is_told(suite, evaluation, checkpoint, caplog):
+    conditions, blessed = protocol_of(suite, evaluation, 0), checkpoint("b" * 64)
+    before = measured(conditions | {"mujoco": "3.1.0"}, blessed.digest)
+    assert not _known_outcomes(before, blessed, conditions)
+    assert f"the conditions of an episode changed: mujoco 3.1.0, now {conditions['mujoco']}" in caplog.text
+    older = before.model_copy(update={"conditions": {}})
+    assert not _known_outcomes(older, blessed, conditions)
+    assert "they were not recorded then" in caplog.text
 
 
 def test_pairs_are_round_robin_and_fresh_for_each_blessed_checkpoint(checkpoint, suite):

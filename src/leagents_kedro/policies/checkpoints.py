@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from leagents_kedro.errors import CheckpointError
+from leagents_kedro.errors import CheckpointError, ParameterError
 
 PROCESSORS = ("policy_preprocessor.json", "policy_postprocessor.json")
 """What comes before the policy, and after it."""
@@ -31,13 +31,26 @@ def checkpoint_step(checkpoint: Path) -> int:
     return int(json.loads((checkpoint / "training_state" / "training_step.json").read_text())["step"])
 
 
-def resolve_device(device: str) -> str:
-    """Return ``device``, or for ``auto`` the fastest that this machine has."""
-    if device != "auto":
+def resolve_device(device: str, parameter: str) -> str:
+    """Return ``device``, as ``parameter`` names it, or for ``auto`` the fastest that this machine has.
+
+    Raises:
+        ParameterError: This machine has no such device that torch can use.
+    """
+    if device == "cpu":
         return device
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    usable = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device == "auto":
+        return next(name for name, is_usable in usable.items() if is_usable)
+    if not usable[device]:
+        there = ", ".join(name for name, is_usable in usable.items() if is_usable)
+        raise ParameterError(
+            f"{parameter}: torch {torch.__version__} finds no device '{device}' on this machine, only {there}; set it "
+            "to auto, or install the driver and the torch that are made for it"
+        )
+    return device
 
 
 def missing_files(folder: Path) -> list[str]:

@@ -171,7 +171,7 @@ def policy_config(rung: Rung, device: str, source: Path | None = None) -> "PreTr
             f"{source}: a checkpoint of '{inherited['type']}', but the rung trains '{rung.policy_type}'; "
             "start the rung from scratch"
         )
-    given = {"device": resolve_device(device), "push_to_hub": False, "pretrained_path": None}
+    given = {"device": resolve_device(device, "training.device"), "push_to_hub": False, "pretrained_path": None}
     try:
         return draccus.decode(PreTrainedConfig, inherited | given | rung.options)
     except (draccus.ParsingError, TypeError, ValueError, NotImplementedError) as error:

@@ -46,6 +46,9 @@ class Environment:
     preloaded: ClassVar[tuple[str, ...]] = ()
     """Modules that the server of worker processes imports before it forks them; then it calls `prepare`."""
 
+    extra: ClassVar[str | None] = None
+    """LeRobot's extra that installs the simulator, where it has another name than the type."""
+
     def __init__(self, name: str):
         self.name = name
 

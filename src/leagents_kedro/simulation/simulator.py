@@ -97,8 +97,13 @@ class Simulator:
 
 
 def policy_file(checkpoint: Checkpoint, evaluation: EvaluationParams) -> PolicyFile:
-    """Return ``checkpoint`` as evaluation is to open it."""
-    return PolicyFile(checkpoint.path, checkpoint.digest, resolve_device(evaluation.device), evaluation.torch_threads)
+    """Return ``checkpoint`` as evaluation is to open it.
+
+    Raises:
+        ParameterError: ``evaluation.device`` is not there.
+    """
+    device = resolve_device(evaluation.device, "evaluation.device")
+    return PolicyFile(checkpoint.path, checkpoint.digest, device, evaluation.torch_threads)
 
 
 def simulator(suite: Suite | SuiteParams, evaluation: EvaluationParams) -> Simulator:

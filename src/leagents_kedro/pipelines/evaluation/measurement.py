@@ -16,16 +16,22 @@ _OUTCOMES = TypeAdapter(tuple[Outcome, ...])
 
 
 class Measurement:
-    """Measures ``checkpoint``; every finished block of episodes is kept in ``folder``, and found there again."""
+    """Measures ``checkpoint`` under ``protocol``.
 
-    def __init__(self, checkpoint: Checkpoint, simulator: Simulator, folder: Path, evaluation: EvaluationParams):
+    Every finished block of episodes is kept in ``folder``, and found there again under the same protocol.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, simulator: Simulator, folder: Path, evaluation: EvaluationParams, protocol: str
+    ):
         self._checkpoint, self._simulator, self._folder, self._evaluation = checkpoint, simulator, folder, evaluation
+        self._protocol = protocol
 
     def outcomes(self, trials: list[Trial]) -> tuple[Outcome, ...]:
         """Return one outcome a trial, in their order."""
         if not trials:
             return ()
-        name = hashlib.sha256(repr((self._checkpoint.digest, trials)).encode()).hexdigest()[:16]
+        name = hashlib.sha256(repr((self._protocol, self._checkpoint.digest, trials)).encode()).hexdigest()[:16]
         kept = self._folder / f"{name}.json"
         with suppress(FileNotFoundError, ValidationError):  # what was damaged is measured anew
             return _OUTCOMES.validate_json(kept.read_bytes())

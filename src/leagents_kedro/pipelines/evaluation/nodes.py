@@ -1,7 +1,7 @@
 """Paired outcomes of the candidate and the blessed checkpoint, look by look."""
 
-import hashlib
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from leagents_kedro.constitution.commands import simulation_command
@@ -14,10 +14,12 @@ from leagents_kedro.gate.sequential import compare
 from leagents_kedro.parameters.evaluation import EvaluationParams
 from leagents_kedro.parameters.gating import GatingParams
 from leagents_kedro.pipelines.evaluation.measurement import Measurement
-from leagents_kedro.policies.checkpoints import resolve_device
 from leagents_kedro.records import Checkpoint, Outcome, Outcomes, Plan, Suite
 from leagents_kedro.simulation.environments import Trial
+from leagents_kedro.simulation.protocol import difference, protocol_digest, protocol_of
 from leagents_kedro.simulation.simulator import simulator
+
+logger = logging.getLogger(__name__)
 
 
 def evaluate_candidate(
@@ -34,27 +36,31 @@ def evaluate_candidate(
 ) -> Outcomes:
     """Measure both checkpoints on the same seeds until the comparison has its verdict.
 
-    Outcomes of the blessed checkpoint that an earlier cycle measured since its promotion are used again.
+    Outcomes of the blessed checkpoint that an earlier cycle measured since its promotion, under the same conditions,
+    are used again.
 
     Raises:
+        ParameterError: ``evaluation.device`` is not there.
         ConstitutionError: The episodes of one checkpoint, or the environment, are beyond the limits.
     """
     require(constitution, simulation_command(suite, plan.evaluation_episodes))
     looks = schedule(gating, len(suite.tasks))
     trials = paired_trials(suite.names, plan.evaluation_episodes, run_seed, blessed)
-    protocol = protocol_digest(suite, evaluation, run_seed)
-    known = _known_outcomes(previous, blessed, protocol)
+    conditions = protocol_of(suite, evaluation, run_seed)
+    protocol = protocol_digest(conditions)
+    known = _known_outcomes(previous, blessed, conditions)
     outcomes = Outcomes(
         environment=suite.environment,
         protocol=protocol,
+        conditions=conditions,
         candidate_digest=candidate.digest,
         blessed_digest=blessed.digest if blessed else None,
         candidate=(),
         blessed=known,
     )
     environments = simulator(suite, evaluation)
-    challenger = Measurement(candidate, environments, workspace, evaluation)
-    champion = Measurement(blessed, environments, workspace, evaluation) if blessed else None
+    challenger = Measurement(candidate, environments, workspace, evaluation, protocol)
+    champion = Measurement(blessed, environments, workspace, evaluation, protocol) if blessed else None
     with progress_bar("evaluate", looks[-1], "pair") as show:
         for pairs in looks:
             outcomes = _extended(outcomes, challenger, champion, trials[:pairs])
@@ -74,17 +80,17 @@ def paired_trials(tasks: Sequence[str], pairs: int, run_seed: int, blessed: Chec
     ][:pairs]
 
 
-def protocol_digest(suite: Suite, evaluation: EvaluationParams, run_seed: int) -> str:
-    """Return a name for the conditions of an evaluation: under others, outcomes must be measured anew."""
-    device = resolve_device(evaluation.device)
-    conditions = (suite.model_dump_json(), device, evaluation.torch_threads, evaluation.shortcuts, run_seed)
-    return hashlib.sha256(repr(conditions).encode()).hexdigest()
-
-
-def _known_outcomes(previous: Outcomes | None, blessed: Checkpoint | None, protocol: str) -> tuple[Outcome, ...]:
+def _known_outcomes(
+    previous: Outcomes | None, blessed: Checkpoint | None, conditions: Mapping[str, str]
+) -> tuple[Outcome, ...]:
+    """Return what was measured of the blessed checkpoint under these conditions; under others it is measured anew."""
     if previous is None or blessed is None or previous.blessed_digest != blessed.digest:
         return ()
-    return previous.blessed if previous.protocol == protocol else ()
+    if previous.protocol == protocol_digest(conditions):
+        return previous.blessed
+    changed = difference(previous.conditions, conditions) if previous.conditions else "they were not recorded then"
+    logger.warning("Both checkpoints are measured anew, since the conditions of an episode changed: %s", changed)
+    return ()
 
 
 def _extended(

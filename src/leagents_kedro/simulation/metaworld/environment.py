@@ -36,6 +36,7 @@ class MetaWorldState(MetaWorld):
     """MetaWorld observed as state: `leagents_kedro.simulation.metaworld.config`."""
 
     config_module = "leagents_kedro.simulation.metaworld.config"
+    extra = "metaworld"
     preloaded = ("leagents_kedro.simulation.metaworld.env",)
 
     def prepare(self) -> None:
