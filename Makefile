@@ -45,9 +45,8 @@ constraints: $(UV)    ## pin the transitive dependencies anew
 	sed "s/ ; (platform_machine == 'arm64' .* or .* or .*//" constraints.new > constraints.txt
 	rm constraints.new
 
-clean:                ## forget every run: data sets, checkpoints, ledger
-	find data -mindepth 1 ! -name README.md -delete
-	rm -rf knowledge/experiments knowledge/*/experiments
+clean: $(UV)          ## forget every run: data sets, checkpoints, ledger, pages; waits for a run that is active
+	$(UV) run python -m leagents_kedro.loop.clearing
 
 .tools/uv/bin/uv:
 	python3 -m venv .tools/uv

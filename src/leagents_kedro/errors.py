@@ -10,6 +10,7 @@ LeAgentsError
 ├── EvidenceError       recorded outcomes
 ├── LedgerError         the ledger, or another driver that holds it
 ├── ConstitutionError   a command beyond the limits
+├── StorageError        a file or folder that this user, or this file system, cannot use as the loop needs it
 └── AwaitingApproval    no fault: a person is asked
 
 On the command line all of them end with code 1 and one line, but for AwaitingApproval, which ends the loop with code 0.
@@ -54,6 +55,10 @@ class LedgerError(LeAgentsError):
 
 class ConstitutionError(LeAgentsError):
     """A job would break a limit of the constitution."""
+
+
+class StorageError(LeAgentsError):
+    """A file or folder cannot be used: its file system lacks something, or it is another user's, or a dead link."""
 
 
 class AwaitingApproval(LeAgentsError):

@@ -8,6 +8,8 @@ from leagents_kedro.errors import CheckpointError
 from leagents_kedro.policies.checkpoints import checkpoint_digest
 from leagents_kedro.records import Checkpoint
 
+V1, V2 = "2026-01-01T00.00.00.000Z", "2026-01-02T00.00.00.000Z"
+
 
 @pytest.fixture
 def checkpoint(tmp_path):
@@ -33,23 +35,23 @@ def catalog(path, version=None):
 
 
 def test_a_checkpoint_is_linked_into_its_version(tmp_path, checkpoint):
-    catalog(tmp_path, "v1").save("blessed", checkpoint)
+    catalog(tmp_path, V1).save("blessed", checkpoint)
     loaded = catalog(tmp_path).load("blessed")
-    assert loaded == checkpoint.model_copy(update={"path": tmp_path / "blessed" / "v1" / "blessed"})
+    assert loaded == checkpoint.model_copy(update={"path": tmp_path / "blessed" / V1 / "blessed"})
     assert checkpoint_digest(loaded.pretrained_model) == checkpoint.digest
     for name in ("pretrained_model/model.safetensors", "training_state/training_step.json"):
         assert (loaded.path / name).samefile(checkpoint.path / name)
 
 
 def test_it_can_be_published_again_from_where_it_is(tmp_path, checkpoint):
-    catalog(tmp_path, "v1").save("blessed", checkpoint)
+    catalog(tmp_path, V1).save("blessed", checkpoint)
     first = catalog(tmp_path).load("blessed")
-    catalog(tmp_path, "v2").save("blessed", first.model_copy(update={"rung": 1}))
-    assert (catalog(tmp_path).load("blessed").rung, catalog(tmp_path).load("blessed", version="v1").rung) == (1, 0)
+    catalog(tmp_path, V2).save("blessed", first.model_copy(update={"rung": 1}))
+    assert (catalog(tmp_path).load("blessed").rung, catalog(tmp_path).load("blessed", version=V1).rung) == (1, 0)
 
 
 def test_no_checkpoint_yet_is_a_version_too(tmp_path):
-    catalog(tmp_path, "v1").save("blessed", None)
+    catalog(tmp_path, V1).save("blessed", None)
     assert catalog(tmp_path)["blessed"].exists()
     assert catalog(tmp_path).load("blessed") is None
 
@@ -64,27 +66,27 @@ def test_no_checkpoint_yet_is_a_version_too(tmp_path):
     ],
 )
 def test_an_incomplete_checkpoint_is_named_at_both_ends(tmp_path, checkpoint, name):
-    catalog(tmp_path, "v1").save("blessed", checkpoint)
-    (tmp_path / "blessed/v1/blessed/pretrained_model" / name).unlink()
+    catalog(tmp_path, V1).save("blessed", checkpoint)
+    (tmp_path / "blessed" / V1 / "blessed/pretrained_model" / name).unlink()
     with pytest.raises(CheckpointError, match=f"{name} missing"):
         catalog(tmp_path).load("blessed")
     (checkpoint.pretrained_model / name).unlink()
     with pytest.raises(CheckpointError, match=f"{name} missing"):
-        catalog(tmp_path, "v2").save("blessed", checkpoint)
+        catalog(tmp_path, V2).save("blessed", checkpoint)
 
 
 def test_adapters_need_no_full_weights(tmp_path, checkpoint):
     model = checkpoint.pretrained_model / "model.safetensors"
     model.rename(model.with_name("adapter_model.safetensors"))
     adapters = checkpoint.model_copy(update={"digest": checkpoint_digest(checkpoint.pretrained_model)})
-    catalog(tmp_path, "v1").save("blessed", adapters)
+    catalog(tmp_path, V1).save("blessed", adapters)
     assert catalog(tmp_path).load("blessed") is not None
 
 
 @pytest.mark.parametrize("damage", [lambda content: content[:-1], lambda content: b"v" + content[1:]])
 def test_a_weight_that_rotted_does_not_load(tmp_path, checkpoint, damage):
-    catalog(tmp_path, "v1").save("blessed", checkpoint)
-    weights = tmp_path / "blessed" / "v1" / "blessed" / "pretrained_model" / "model.safetensors"
+    catalog(tmp_path, V1).save("blessed", checkpoint)
+    weights = tmp_path / "blessed" / V1 / "blessed" / "pretrained_model" / "model.safetensors"
     weights.write_bytes(damage(weights.read_bytes()))
     with pytest.raises(CheckpointError, match="a file changed"):
         catalog(tmp_path).load("blessed")

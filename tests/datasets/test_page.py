@@ -15,6 +15,8 @@ def test_pages_of_all_versions_lie_in_one_folder(tmp_path):
     for version in versions:
         catalog(tmp_path, version).save("page", f"# {version}")
     assert sorted(path.name for path in (tmp_path / "experiments").iterdir()) == [f"{name}.md" for name in versions]
+    for name in ("README.md", "notes.md", "ideas.txt"):
+        (tmp_path / "experiments" / name).write_text("mine")
     assert catalog(tmp_path)["page"].list_versions(full_path=False) == versions[::-1]
     assert catalog(tmp_path).load("page") == catalog(tmp_path)["page"].preview() == f"# {versions[1]}"
     assert catalog(tmp_path).load("page", version=versions[0]) == f"# {versions[0]}"

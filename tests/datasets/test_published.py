@@ -13,7 +13,7 @@ from leagents_kedro.datasets.published import PublishedDataset
 from leagents_kedro.errors import CheckpointError
 from leagents_kedro.foundation.files import link_tree
 
-VERSION = "2026-01-01T00.00.00.000Z"
+V1, V2 = "2026-01-01T00.00.00.000Z", "2026-01-02T00.00.00.000Z"
 
 
 class Folder(PublishedDataset[dict[str, str] | None, dict[str, str]]):
@@ -32,25 +32,25 @@ class Folder(PublishedDataset[dict[str, str] | None, dict[str, str]]):
                 raise OSError("disk full")
 
 
-def folder(path: Path, load: str | None = None, save: str | None = VERSION, **kwargs: Any) -> Folder:
+def folder(path: Path, load: str | None = None, save: str | None = V1, **kwargs: Any) -> Folder:
     return Folder(filepath=str(path / "entry"), version=Version(load, save), **kwargs)
 
 
 def test_what_is_saved_is_loaded_from_the_place_kedro_expects(tmp_path):
     folder(tmp_path).save({"a": "1", "b": "2"})
     assert folder(tmp_path).load() == {"a": "1", "b": "2"}
-    assert (tmp_path / "entry" / VERSION / "entry" / "a").is_file()
-    assert [path.name for path in (tmp_path / "entry" / VERSION).iterdir()] == ["entry"]
+    assert (tmp_path / "entry" / V1 / "entry" / "a").is_file()
+    assert [path.name for path in (tmp_path / "entry" / V1).iterdir()] == ["entry"]
 
 
 def test_versions_without_a_flag_in_yaml(tmp_path):
     config = {"entry": {"type": Folder, "filepath": str(tmp_path / "entry")}}
-    for number in (1, 2):
-        DataCatalog.from_config(config, save_version=f"v{number}").save("entry", {"number": str(number)})
+    for number, version in ((1, V1), (2, V2)):
+        DataCatalog.from_config(config, save_version=version).save("entry", {"number": str(number)})
     catalog = DataCatalog.from_config(config)
     assert catalog.load("entry") == {"number": "2"}
-    assert catalog.load("entry", version="v1") == {"number": "1"}
-    assert catalog["entry"].list_versions(full_path=False) == ["v2", "v1"]
+    assert catalog.load("entry", version=V1) == {"number": "1"}
+    assert catalog["entry"].list_versions(full_path=False) == [V2, V1]
 
 
 def test_a_version_is_never_changed(tmp_path):
@@ -88,6 +88,24 @@ def test_the_rest_of_a_failed_save_is_cleared_by_the_next(tmp_path):
     folder(tmp_path).save({"a": "1"})
     assert folder(tmp_path).load() == {"a": "1"}
     assert list(tmp_path.rglob(".staging-*")) == []
+
+
+def test_what_people_put_beside_versions_is_no_version_and_stays(tmp_path):
+    folder(tmp_path).save({"a": "1"})
+    beside = [tmp_path / "entry" / name for name in ("backup/entry", "notes", "9 last week/entry")]
+    for place in beside:
+        place.mkdir(parents=True)
+    (tmp_path / "entry" / "README.md").touch()
+    latest = folder(tmp_path)
+    latest.discard_strays()
+    assert latest.load() == {"a": "1"}
+    assert latest.list_versions(full_path=False) == [V1]
+    assert all(place.is_dir() for place in beside)
+
+
+def test_the_folders_above_may_have_any_name(tmp_path):
+    folder(tmp_path / "[1] * ?").save({"a": "1"})
+    assert folder(tmp_path / "[1] * ?").load() == {"a": "1"}
 
 
 def test_the_constructor_arguments_are_told_to_kedro(tmp_path):
@@ -148,7 +166,7 @@ def test_everything_is_on_the_disk_before_the_version_appears(tmp_path, monkeypa
     folder(tmp_path).save({"a": "1", "b": "2"})
     before, after = synced[: synced.index("RENAME")], synced[synced.index("RENAME") + 1 :]
     assert set(before) >= {"a", "b", ".staging-entry"}
-    assert set(after) == {VERSION, "entry", tmp_path.name}
+    assert set(after) == {V1, "entry", tmp_path.name}
 
 
 def test_linked_trees_share_their_files(tmp_path):

@@ -9,7 +9,8 @@ from leagents_kedro.records import Plan, Selection
 
 
 def dataset(path, model="leagents_kedro.records.Selection"):
-    return RecordDataset(filepath=str(path / "selection.json"), model=model, version=Version(None, "v1"))
+    version = Version(None, "2026-01-01T00.00.00.000Z")
+    return RecordDataset(filepath=str(path / "selection.json"), model=model, version=version)
 
 
 def test_a_record_comes_back_as_itself(tmp_path):

@@ -1,6 +1,12 @@
+import errno
+import fcntl
 import os
+import re
 
-from leagents_kedro.foundation.files import FileState, statuses
+import pytest
+
+from leagents_kedro.errors import StorageError
+from leagents_kedro.foundation.files import FileState, link_file, lock, statuses, write_atomically
 
 
 def test_the_state_of_a_file_is_that_of_its_links_until_it_is_written(tmp_path):
@@ -26,3 +32,34 @@ def test_the_status_of_a_link_is_its_own_wherever_it_leads(tmp_path):
     (tmp_path / "loop").symlink_to(tmp_path)
     assert sorted(status.st_size for status in statuses(tmp_path)) == [4, 5]
     assert not list(statuses(tmp_path / "missing"))
+
+
+def failing(number):
+    def call(*_):
+        raise OSError(number, os.strerror(number))
+
+    return call
+
+
+@pytest.mark.parametrize("name", ["EXDEV", "EPERM", "EMLINK", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EACCES", "EINVAL"])
+def test_where_a_file_system_cannot_link_a_file_is_copied(tmp_path, monkeypatch, name):
+    (tmp_path / "file").write_bytes(b"12345")
+    monkeypatch.setattr(os, "link", failing(getattr(errno, name)))
+    link_file(tmp_path / "file", tmp_path / "folder" / "copy")
+    assert (tmp_path / "folder" / "copy").read_bytes() == b"12345"
+
+
+@pytest.mark.parametrize("name", ["ENOLCK", "ENOSYS", "ENOTSUP", "EOPNOTSUPP"])
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(fcntl, "flock", failing(getattr(errno, name)))
+    with (
+        (tmp_path / "file").open("w") as file,
+        pytest.raises(StorageError, match=rf"{re.escape(file.name)}: its file system has no locks \("),
+    ):
+        lock(file, fcntl.LOCK_EX)
+
+
+def test_where_a_file_system_cannot_sync_a_file_is_written_nevertheless(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", failing(errno.EINVAL))
+    write_atomically(tmp_path / "file", b"12345")
+    assert (tmp_path / "file").read_bytes() == b"12345"

@@ -7,6 +7,7 @@ import yaml
 from kedro.io.core import AbstractDataset
 
 from leagents_kedro.constitution.limits import Constitution
+from leagents_kedro.datasets.places import local_path
 from leagents_kedro.datasets.published import NamedErrors
 from leagents_kedro.errors import ConstitutionError
 from leagents_kedro.parameters.validation import validated
@@ -19,7 +20,7 @@ class ConstitutionDataset(NamedErrors, AbstractDataset[NoReturn, Constitution]):
     """
 
     def __init__(self, filepath: str, metadata: dict[str, Any] | None = None):
-        self._filepath = Path(filepath)
+        self._filepath = Path(local_path(filepath))
         self.metadata = metadata
 
     def load(self) -> Constitution:

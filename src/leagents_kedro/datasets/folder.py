@@ -5,12 +5,14 @@ from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset
 
+from leagents_kedro.datasets.places import local_path
+
 
 class FolderDataset(AbstractDataset[NoReturn, Path]):
     """A folder without versions, whose content any run can make again: it can be deleted between two runs."""
 
     def __init__(self, filepath: str, metadata: dict[str, Any] | None = None):
-        self._filepath = Path(filepath)
+        self._filepath = Path(local_path(filepath))
         self.metadata = metadata
 
     def load(self) -> Path:

@@ -11,9 +11,10 @@ from typing import Any, BinaryIO
 
 from kedro.io.core import AbstractDataset
 
+from leagents_kedro.datasets.places import local_path
 from leagents_kedro.datasets.published import NamedErrors
 from leagents_kedro.errors import LedgerError
-from leagents_kedro.foundation.files import sync
+from leagents_kedro.foundation.files import lock, sync
 
 _BLOCK_BYTES = 1 << 12
 
@@ -26,7 +27,7 @@ class LedgerDataset(NamedErrors, AbstractDataset[dict[str, Any], list[dict[str, 
     """
 
     def __init__(self, filepath: str, durable: bool = True, metadata: dict[str, Any] | None = None):
-        self._filepath = Path(filepath)
+        self._filepath = Path(local_path(filepath))
         self._durable = durable
         self.metadata = metadata
 
@@ -62,7 +63,7 @@ class LedgerDataset(NamedErrors, AbstractDataset[dict[str, Any], list[dict[str, 
         self._filepath.parent.mkdir(parents=True, exist_ok=True)
         with self._filepath.with_name(f".{self._filepath.name}.lock").open("a+", encoding="utf-8") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 file.seek(0)
                 raise LedgerError(

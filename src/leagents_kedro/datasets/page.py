@@ -12,6 +12,8 @@ from leagents_kedro.foundation.redaction import redacted
 class PageDataset(PublishedDataset[str, str]):
     """A Markdown page a version: ``<filepath>/<version>.md``, so that a folder of pages reads as one."""
 
+    suffix = ".md"
+
     def _read(self, path: Path) -> str:
         return path.read_text(encoding="utf-8")
 
@@ -24,10 +26,10 @@ class PageDataset(PublishedDataset[str, str]):
 
     def _get_versioned_path(self, version: str) -> PurePosixPath:
         super()._get_versioned_path(version)  # refuses a version that would leave the folder
-        return self._filepath / f"{version}.md"
+        return self._filepath / f"{version}{self.suffix}"
 
     def _get_version_from_path(self, path: str) -> str:
-        return PurePath(path).name.removesuffix(".md")
+        return PurePath(path).name.removesuffix(self.suffix)
 
     def _fetch_latest_load_version(self) -> str:
         versions = self.list_versions(full_path=False)

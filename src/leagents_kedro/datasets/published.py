@@ -10,7 +10,9 @@ from typing import Any, ClassVar
 from kedro.io.core import AbstractDataset, AbstractVersionedDataset, Version
 from kedro.io.core import DatasetError as KedroDatasetError
 
+from leagents_kedro.datasets.places import local_path
 from leagents_kedro.errors import LeAgentsError
+from leagents_kedro.foundation.clock import is_version
 from leagents_kedro.foundation.files import make_folder, remove, staged, sync, write_atomically
 
 _EMPTY = "EMPTY"
@@ -65,6 +67,8 @@ class PublishedDataset[In, Out](NamedErrors, AbstractVersionedDataset[In, Out | 
     """
 
     versioned: ClassVar[bool] = True
+    suffix: ClassVar[str] = ""
+    """What stands behind the version in the name of its file or folder below ``filepath``."""
 
     def __init__(
         self,
@@ -80,8 +84,11 @@ class PublishedDataset[In, Out](NamedErrors, AbstractVersionedDataset[In, Out | 
             version: Which version to load and to save; Kedro fills it in.
             optional: Whether loading a version that does not exist gives ``None``.
             metadata: Kept for plugins such as Kedro-Viz.
+
+        Raises:
+            kedro.io.DatasetError: ``filepath`` is not on this machine.
         """
-        super().__init__(PurePosixPath(filepath), version)
+        super().__init__(PurePosixPath(local_path(filepath)), version, glob_function=self._places)
         self.optional = optional
         self.metadata = metadata
 
@@ -139,12 +146,18 @@ class PublishedDataset[In, Out](NamedErrors, AbstractVersionedDataset[In, Out | 
             for stray in Path(self._filepath).glob(pattern):
                 remove(stray)
         for folder in Path(self._filepath).glob("*/"):
-            if not any(folder.iterdir()):
+            if is_version(folder.name) and not any(folder.iterdir()):
                 folder.rmdir()
 
     def retired(self, version: str) -> bool:
         """Whether `retire` deleted this version."""
         return self._notice(version).exists()
+
+    def _places(self, pattern: str) -> list[str]:
+        """Return where versions are; Kedro's ``pattern`` would also find what people put beside them."""
+        folder = Path(self._filepath)
+        names = [path.name.removesuffix(self.suffix) for path in folder.iterdir()] if folder.is_dir() else []
+        return [str(self._get_versioned_path(name)) for name in names if is_version(name)]
 
     def _notice(self, version: str) -> Path:
         place = Path(self._get_versioned_path(version))

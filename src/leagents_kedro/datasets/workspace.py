@@ -6,6 +6,9 @@ from typing import Any, ClassVar, NoReturn
 
 from kedro.io.core import AbstractVersionedDataset, Version
 
+from leagents_kedro.datasets.places import local_path
+from leagents_kedro.foundation.clock import is_version
+
 
 class WorkspaceDataset(AbstractVersionedDataset[NoReturn, Path]):
     """A folder that belongs to one run: ``<filepath>/<run id>/``, the same again when the run is resumed.
@@ -17,7 +20,7 @@ class WorkspaceDataset(AbstractVersionedDataset[NoReturn, Path]):
     versioned: ClassVar[bool] = True
 
     def __init__(self, filepath: str, version: Version | None = None, metadata: dict[str, Any] | None = None):
-        super().__init__(PurePosixPath(filepath), version)
+        super().__init__(PurePosixPath(local_path(filepath)), version)
         self.metadata = metadata
 
     def load(self) -> Path:
@@ -37,7 +40,7 @@ class WorkspaceDataset(AbstractVersionedDataset[NoReturn, Path]):
     def folders(self) -> list[Path]:
         """Return those that are there, each named after its run."""
         folder = Path(self._filepath)
-        return sorted(folder.iterdir()) if folder.is_dir() else []
+        return sorted(path for path in folder.iterdir() if is_version(path.name)) if folder.is_dir() else []
 
     def resolve_load_version(self) -> str | None:
         """Return the id of the run, whatever was there before it."""

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from leagents_kedro.episodes.format import TIME_TOLERANCE_S
 from leagents_kedro.episodes.places import digest
 from leagents_kedro.errors import EpisodesError
-from leagents_kedro.foundation.files import remove, staged, write_atomically
+from leagents_kedro.foundation.files import lock, remove, staged, write_atomically
 from leagents_kedro.foundation.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class FrameCache:
         """Let one process at a time look for entries, make, and delete them; what a crash left is removed."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with (self._folder / ".lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            lock(file, fcntl.LOCK_EX)
             for staging in self._folder.glob(".staging-*"):
                 remove(staging)
             yield
@@ -140,7 +140,7 @@ class FrameCache:
                 if os.fstat(file.fileno()).st_size != math.prod(shape):
                     raise ValueError("truncated")
                 # The mapping keeps the open file and so its lock, which tells other processes of the use.
-                fcntl.flock(file, fcntl.LOCK_SH)
+                lock(file, fcntl.LOCK_SH)
                 pixels = np.memmap(file, np.uint8, "r", shape=shape)
         except (FileNotFoundError, KeyError, ValueError):
             remove(entry)
@@ -239,7 +239,7 @@ def _size(entry: Path) -> int:
 def _in_use(entry: Path) -> bool:
     try:
         with (entry / _PIXELS).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except FileNotFoundError:

@@ -1,15 +1,23 @@
 """Files that are there completely or not at all, also after a power cut, and that versions share."""
 
 import errno
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
-_WITHOUT_LINKS = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP}
+from leagents_kedro.errors import StorageError
+
+_WITHOUT_LINKS = {
+    *(errno.EXDEV, errno.EPERM, errno.EMLINK),
+    *(errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES, errno.EINVAL),
+}
+_WITHOUT_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
+_WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,24 @@ def link_tree(source: Path, target: Path, *, leave_out: tuple[str, ...] = ()) ->
     )
 
 
+def lock(file: IO, operation: int) -> None:
+    """Lock an open file as ``fcntl.flock`` does.
+
+    Raises:
+        BlockingIOError: Another process holds the lock, and ``operation`` says not to wait for it.
+        StorageError: The file system has no locks.
+    """
+    try:
+        fcntl.flock(file, operation)
+    except OSError as error:
+        if error.errno not in _WITHOUT_LOCKS:
+            raise
+        raise StorageError(
+            f"{file.name}: its file system has no locks ({error.strerror}), without which two commands would write at "
+            "once. Put the folder on one that has: a local disk, or NFS with its lock service."
+        ) from error
+
+
 def remove(path: Path) -> None:
     """Delete a file, or a folder with all that is in it, if it is there."""
     if path.is_dir():
@@ -96,10 +122,13 @@ def statuses(folder: Path) -> Iterator[os.stat_result]:
 
 
 def sync(path: Path) -> None:
-    """Bring a file, or the names in a folder, from the page cache to the disk."""
+    """Bring a file, or the names in a folder, from the page cache to the disk, where its file system can do so."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _WITHOUT_SYNC:
+            raise
     finally:
         os.close(descriptor)
 

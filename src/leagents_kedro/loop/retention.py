@@ -21,6 +21,7 @@ from leagents_kedro.datasets.checkpoint import CheckpointDataset
 from leagents_kedro.datasets.lerobot_shards import LeRobotShards
 from leagents_kedro.datasets.published import PublishedDataset
 from leagents_kedro.datasets.workspace import WorkspaceDataset
+from leagents_kedro.foundation.files import lock
 from leagents_kedro.history.history import History
 from leagents_kedro.loop.events import log
 from leagents_kedro.parameters.retention import RetentionParams
@@ -58,7 +59,7 @@ class RetentionHooks:
         place = _lock_file(catalog)
         place.parent.mkdir(parents=True, exist_ok=True)
         self._lock = place.open("a", encoding="utf-8")
-        fcntl.flock(self._lock, fcntl.LOCK_SH)
+        lock(self._lock, fcntl.LOCK_SH)
 
     @hook_impl
     def after_pipeline_run(self) -> None:
@@ -92,7 +93,7 @@ class RetentionHooks:
         self._release()
         with _lock_file(catalog).open("a", encoding="utf-8") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 yield False
             else:
