@@ -142,9 +142,10 @@ def test_a_run_in_another_process_keeps_its_versions(project):
     lock.parent.mkdir(exist_ok=True)
     with lock.open("a") as other:
         fcntl.flock(other, fcntl.LOCK_SH)
-        (project.path / "data/workspace/training/other").mkdir(parents=True)
+        scratch = project.path / "data/workspace/training/2020-01-01T00.00.00.000Z"
+        scratch.mkdir(parents=True)
         assert project.kedro("run").code == 0
-        assert project.versions("workspace/training") == ["other"]
+        assert project.versions("workspace/training") == [scratch.name]
         assert kept(project, "candidate") == [1, 2, 3, 4]
     project.kedro("run")
     assert kept(project, "candidate") == [3, 4]
