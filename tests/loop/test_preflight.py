@@ -1,6 +1,7 @@
 """What cannot run is refused before a cycle is opened."""
 
 import math
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from leagents_kedro.simulation.pool import EnvironmentPool
 from support.damage import frames, number
 from support.datasets import write_reaches
 from support.parameters import BASE, base_parameters, described
+from support.policies import rung_of, untrained
 
 MODELS = {
     "suite": SuiteParams,
@@ -75,11 +77,45 @@ def test_a_mistyped_environment_is_named_with_those_that_are_allowed():
         PreflightHooks().before_cycle_opened(catalog(suite={"environment": "metaworld-state"}))
 
 
-def test_a_rung_that_is_not_trained_yet_is_checked_too():
-    rungs = [rung.model_dump() for rung in catalog().load("params:training").ladder]
-    rungs[-1]["options"]["dim_modell"] = 1
-    with pytest.raises(ParameterError, match="dim_modell"):
-        PreflightHooks().before_cycle_opened(catalog(training={"ladder": rungs}))
+ELSEWHERE = "cuda" if sys.platform == "darwin" else "mps"
+REFUSED = {
+    "an option": ({"dim_modell": 8}, "'dim_modell'.*Did you mean 'dim_model'"),
+    "steps of a chunk": ({"n_action_steps": 9}, "options of 'act' are not valid: The chunk size is the upper bound"),
+    "one observation": ({"temporal_ensemble_coeff": 0.1}, "n_action_steps` must be 1 when using temporal ensembling"),
+    "its value": ({"dim_model": "wide"}, "`dim_model`: Couldn't parse 'wide' into an int"),
+    "sizes": ({"n_heads": 3}, "'act' cannot be trained here: .*divisible.*Fix: change its options"),
+    "an extra": ({"policy_type": "diffusion"}, r"'diffusion' cannot .*'diffusers' is required.*lerobot\[diffusion\]"),
+    "an image": ({"policy_type": "vqbet"}, r"only one image among the inputs. Fix: .*observation.state \(4,\)"),
+    "no folder": ({"pretrained_path": "./nowhere"}, "pretrained_path './nowhere' is no folder; correct the path"),
+    "no revision": ({"pretrained_path": "lerobot/act"}, "'lerobot/act' is no folder here.*pretrained_revision"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), REFUSED.values(), ids=REFUSED)
+def test_a_rung_that_could_not_be_trained_is_refused_before_anything_is_collected(change, message):
+    ladder = [rung_of().model_dump(), rung_of(**change).model_dump()]
+    with pytest.raises(ParameterError, match=message):
+        PreflightHooks().before_cycle_opened(catalog(training={"ladder": ladder}))
+
+
+@pytest.mark.parametrize("stage", ["training", "evaluation"])
+def test_a_device_that_is_not_there_is_refused(stage):
+    with pytest.raises(ParameterError, match=f"{stage}.device: torch .* finds no device '{ELSEWHERE}' on this machine"):
+        PreflightHooks().before_cycle_opened(catalog(**{stage: HERE.get(stage, {}) | {"device": ELSEWHERE}}))
+
+
+def test_weights_to_start_from_are_checked(tmp_path):
+    def checked(**changes):
+        rung = rung_of(pretrained_path=str(tmp_path / "pretrained_model"), **changes).model_dump()
+        PreflightHooks().before_cycle_opened(catalog(training={"ladder": [rung]}))
+
+    untrained(rung_of(), tmp_path)
+    checked()
+    with pytest.raises(CheckpointError, match="a checkpoint of 'act', but the rung trains 'vqbet'"):
+        checked(policy_type="vqbet", options={})
+    (tmp_path / "pretrained_model" / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"should be a `pretrained_model` folder.*lacks model.safetensors"):
+        checked()
 
 
 def test_a_suite_that_the_mix_does_not_cover_is_refused_before_it_is_pinned(tmp_path):
@@ -141,7 +177,7 @@ def test_a_mix_that_no_cycle_wrote_is_read_before_it_is_pinned(placed):
 
 
 def test_what_a_cycle_wrote_is_not_read_again(placed):
-    written = catalog(placed, **REACH)
+    written = catalog(placed, **REACH, training={"ladder": [rung_of().model_dump()]})
     written["ledger"].save(History.of([OPENED]))
     PreflightHooks().before_cycle_opened(written)
 

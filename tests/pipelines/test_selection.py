@@ -1,19 +1,37 @@
+import re
+
 import pytest
 
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.episodes.writing import write_episodes
-from leagents_kedro.errors import ConstitutionError, CoverageError, EpisodesError, ParameterError
+from leagents_kedro.errors import CheckpointError, ConstitutionError, CoverageError, EpisodesError, ParameterError
 from leagents_kedro.pipelines.selection.nodes import propose_plan, review_plan, select_episodes
 from leagents_kedro.simulation.collection import collect_episodes
 from support.parameters import base_constitution, described
+from support.policies import rung_of, untrained
 
 
 @pytest.fixture
-def proposed(suite, training, gating, harvest, demonstrations):
-    """Propose a plan by the parameters of the project, or by others."""
+def training(training):
+    rungs = (rung_of(steps=20), rung_of(steps=20, dim_model=32))
+    return training.model_copy(update={"ladder": rungs})
 
-    def of(history, blessed=None, *, training=training, gating=gating):
-        return propose_plan(history, blessed, suite, training, gating, harvest, demonstrations)
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """What the first rung trained, and what the second did."""
+    folder = tmp_path_factory.mktemp("trained")
+    return [untrained(rung_of(dim_model=size), folder / str(size), rung) for rung, size in enumerate((16, 32))]
+
+
+@pytest.fixture
+def proposed(suite, training, gating, harvest, demonstrations, trained):
+    """Propose a plan by the parameters of the project, or by others; the last candidate is of the last rung."""
+
+    def of(history, blessed=None, *, training=training, gating=gating, **head):
+        last = trained[history.cycles[-1].plan.rung] if history.cycles else None
+        head = head.get("head", last)
+        return propose_plan(history, head, blessed, suite, training, gating, harvest, demonstrations)
 
     return of
 
@@ -29,24 +47,55 @@ def proposed(suite, training, gating, harvest, demonstrations):
         (("iterate",), 0, "head"),
     ],
 )
-def test_the_plan_follows_from_the_last_decision(verdicts, rung, initial, ledger, checkpoint, proposed):
-    blessed = checkpoint() if "promote" in verdicts else None
+def test_the_plan_follows_from_the_last_decision(verdicts, rung, initial, ledger, trained, proposed):
+    blessed = trained[0] if "promote" in verdicts else None
     plan = proposed(ledger(*verdicts), blessed)
     assert (plan.cycle, plan.rung, plan.initial) == (len(verdicts) + 1, rung, initial)
 
 
-def test_lineage_blessed_continues_from_the_blessed_checkpoint(ledger, checkpoint, proposed, gating):
+def test_lineage_blessed_continues_from_the_blessed_checkpoint(ledger, trained, proposed, gating):
     strict = gating.model_copy(update={"lineage": "blessed"})
-    assert proposed(ledger("promote", "iterate"), checkpoint(), gating=strict).initial == "blessed"
+    assert proposed(ledger("promote", "iterate"), trained[0], gating=strict).initial == "blessed"
 
 
-def test_a_new_rung_never_returns_to_a_blessed_checkpoint_of_another(ledger, checkpoint, proposed):
-    plan = proposed(ledger("rollback", rung=1), checkpoint(rung=0))
+def test_a_new_rung_never_returns_to_a_blessed_checkpoint_of_another(ledger, trained, proposed):
+    plan = proposed(ledger("rollback", rung=1), trained[0])
     assert (plan.rung, plan.initial) == (1, "head")
 
 
-def test_a_run_ends_with_an_escalation(ledger, checkpoint, proposed):
-    assert proposed(ledger("promote", "escalate"), checkpoint()).run == 2
+def test_a_run_ends_with_an_escalation(ledger, trained, proposed):
+    assert proposed(ledger("promote", "escalate"), trained[0]).run == 2
+
+
+CHANGES = {
+    "width": ({"dim_model": 48}, r"options.dim_model is 48, was 16"),
+    "layers": ({"n_encoder_layers": 2}, r"options.n_encoder_layers is 2, was 1"),
+    "policy": ({"policy_type": "vqbet", "options": {}}, r"policy_type is 'vqbet', the checkpoint is of 'act'"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), CHANGES.values(), ids=CHANGES)
+def test_weights_that_do_not_fit_a_changed_rung_stop_the_loop_or_the_rung_starts_anew(
+    change, message, ledger, proposed, training
+):
+    changed = training.model_copy(update={"ladder": (rung_of(**change),)})
+    with pytest.raises(CheckpointError, match=rf"ladder\[0\] does not fit the head.*{message}.*on_misfit=scratch"):
+        proposed(ledger("iterate"), training=changed)
+    plan = proposed(ledger("iterate"), training=changed.model_copy(update={"on_misfit": "scratch"}))
+    assert plan.initial == "scratch"
+    assert re.search(message, plan.reason)
+
+
+def test_a_changed_option_that_leaves_the_weights_as_they_are_is_taken(ledger, proposed, training):
+    changed = training.model_copy(update={"ladder": (rung_of(dropout=0.5, n_action_steps=2, optimizer_lr=0.1),)})
+    assert proposed(ledger("iterate"), training=changed).initial == "head"
+
+
+def test_weights_that_are_gone_are_missed_before_the_cycle_is_opened(ledger, proposed, training):
+    with pytest.raises(CheckpointError, match="would go on from the head checkpoint, and there is none"):
+        proposed(ledger("iterate"), head=None)
+    willing = training.model_copy(update={"on_misfit": "scratch"})
+    assert proposed(ledger("iterate"), head=None, training=willing).initial == "scratch"
 
 
 def test_an_invalid_rung_is_named_before_anything_is_trained(ledger, training, proposed):

@@ -14,7 +14,7 @@ from leagents_kedro.errors import CheckpointError
 from leagents_kedro.foundation.findings import Check, Finding, error, run_checks, warning
 from leagents_kedro.foundation.spelling import no_such
 from leagents_kedro.foundation.untrusted import check_checkpoint
-from leagents_kedro.policies.checkpoints import PROCESSORS, checkpoint_digest, missing_files
+from leagents_kedro.policies.checkpoints import PROCESSORS, checkpoint_digest, known_policies, missing_files
 from leagents_kedro.records import Suite
 
 _NORMALIZERS = ("normalizer_processor", "unnormalizer_processor")
@@ -104,11 +104,10 @@ def _has_its_digest(subject: ExaminedCheckpoint) -> Iterator[Finding]:
 
 def _has_a_known_policy(subject: ExaminedCheckpoint) -> Iterator[Finding]:
     import draccus
-    import lerobot.policies  # noqa: F401  (registers the policy types)
     from lerobot.configs import PreTrainedConfig
 
     file, kind = subject.folder / "config.json", str(subject.config.get("type"))
-    known = PreTrainedConfig.get_known_choices()
+    known = known_policies(kind)
     if kind not in known:
         yield error(file, no_such("policy type", kind, known).rstrip("."), "update LeRobot, or correct `type`")
         return

@@ -1,5 +1,6 @@
 """What is checked before a cycle is opened: its parameters stay with it, also those that it cannot run with."""
 
+from pathlib import Path
 from typing import cast
 
 from kedro.framework.hooks import hook_impl
@@ -11,7 +12,12 @@ from leagents_kedro.doctor.datasets import examine_dataset
 from leagents_kedro.errors import CheckpointError, EpisodesError
 from leagents_kedro.foundation.findings import stop_at_errors
 from leagents_kedro.history.history import History
+from leagents_kedro.parameters.suite import SuiteParams
+from leagents_kedro.parameters.training import TrainingParams
 from leagents_kedro.pipelines.selection.nodes import propose_plan, review_plan, select_episodes
+from leagents_kedro.policies.checkpoints import resolve_device
+from leagents_kedro.policies.training import check_policy, try_training
+from leagents_kedro.records import Plan
 from leagents_kedro.simulation.suites import resolve_suite
 
 
@@ -22,20 +28,29 @@ class PreflightHooks:
     def before_cycle_opened(self, catalog: CatalogProtocol) -> None:
         """Check tasks, looks, every rung of the ladder, and that the mix covers the suite and fits the environment.
 
+        Each rung's policy is built before there is a mix; the rung that the cycle trains computes a loss on the mix,
+        unless the last cycle has trained it for the same suite.
+
         Raises:
-            ParameterError: A task, policy, or option is unknown, or the looks do not fit the number of tasks.
+            ParameterError: A task, policy, or option is unknown, a device or package is missing, LeRobot refuses a
+                rung, or the looks do not fit the number of tasks.
             EpisodesError: The mix has a fault, lacks a task of the suite, or is of another environment.
-            CheckpointError: The blessed checkpoint, or the last candidate, changed, or is of another environment.
+            CheckpointError: The blessed checkpoint, or what training goes on from, changed, is of another environment,
+                or does not fit the rung.
             ConstitutionError: The training of a rung, or an episode that the cycle may run, would break a limit.
         """
         if "params:suite" not in catalog:
             return
         history, blessed = catalog.load("ledger"), catalog.load("blessed")
+        head = catalog.load("head") if "head" in catalog else None
         constitution, training = catalog.load("constitution"), catalog.load("params:training")
         review(constitution, [training_command(rung, training) for rung in training.ladder])
-        suite = resolve_suite(catalog.load("params:suite"), catalog.load("params:evaluation"), constitution)
+        evaluation = catalog.load("params:evaluation")
+        resolve_device(evaluation.device, "evaluation.device")
+        suite = resolve_suite(catalog.load("params:suite"), evaluation, constitution)
         plan = propose_plan(
             history,
+            head,
             blessed,
             suite,
             training,
@@ -44,14 +59,33 @@ class PreflightHooks:
             catalog.load("params:demonstrations"),
         )
         review_plan(plan, constitution, suite, training)
-        if catalog["mix"].exists():
-            mix = catalog.load("mix")
-            select_episodes(mix, suite, catalog.load("params:selection"))
-            if not _is_of_a_cycle(catalog, history):
-                stop_at_errors(examine_dataset(mix.root, suite), EpisodesError)
-        for checkpoint in (catalog.load("head") if "head" in catalog else None, blessed):
+        initial = {"scratch": None, "head": head, "blessed": blessed}[plan.initial]
+        for checkpoint in dict.fromkeys((initial, blessed)):
             if checkpoint:
                 stop_at_errors(examine_checkpoint(checkpoint.path, suite, content=False), CheckpointError)
+        if not catalog["mix"].exists():
+            for rung in training.ladder:
+                check_policy(rung, training.device, suite.features)
+            return
+        mix = catalog.load("mix")
+        selection = select_episodes(mix, suite, catalog.load("params:selection"))
+        if not _is_of_a_cycle(catalog, history):
+            stop_at_errors(examine_dataset(mix.root, suite), EpisodesError)
+        if not _is_tried(plan, training, catalog.load("params:suite"), history):
+            weights = initial.pretrained_model if initial else None
+            frame_cache = catalog.load("frame_cache") if "frame_cache" in catalog else Path("nowhere")
+            try_training(mix, selection.indices, training.rung(plan.rung), training, weights, frame_cache)
+
+
+def _is_tried(plan: Plan, training: TrainingParams, suite: SuiteParams, history: History) -> bool:
+    """Whether the last closed cycle trained the same rung for the same suite: this one can do so too."""
+    closed = [cycle for run in history.runs[-1:] for cycle in run.cycles if cycle.closed]
+    if not closed or history.cycles[-1].plan.rung != plan.rung:
+        return False
+    given = closed[-1].opened.params
+    rungs = given.get("training", {}).get("ladder", ())
+    here = [training.rung(plan.rung).model_dump(mode="json")]
+    return given.get("suite") == suite.model_dump(mode="json") and rungs[plan.rung : plan.rung + 1] == here
 
 
 def _is_of_a_cycle(catalog: CatalogProtocol, history: History) -> bool:

@@ -43,8 +43,13 @@ class TrainingSettings(Record):
 
 
 class TrainingParams(TrainingSettings):
-    """How candidates are trained, and the ladder of policies, the cheapest first."""
+    """How candidates are trained, and the ladder of policies, the cheapest first.
 
+    Where a rung was changed so that the weights to go on from no longer fit it, ``on_misfit`` says whether the loop
+    stops before the cycle is opened, or starts the rung from scratch.
+    """
+
+    on_misfit: Literal["stop", "scratch"]
     ladder: Annotated[tuple[Rung, ...], Field(min_length=1)]
 
     def rung(self, number: int) -> Rung:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leagents_kedro.errors import CheckpointError
+from leagents_kedro.policies.checkpoints import known_policies, read_json
 
 if TYPE_CHECKING:
     from lerobot.envs.configs import EnvConfig
@@ -47,7 +48,6 @@ class Actor:
         Raises:
             CheckpointError: The folder is no LeRobot checkpoint.
         """
-        import lerobot.policies  # noqa: F401  (registers the policy types)
         import torch
         from lerobot.configs import PreTrainedConfig
         from lerobot.policies.factory import get_policy_class, make_pre_post_processors
@@ -56,6 +56,7 @@ class Actor:
         folder = checkpoint / "pretrained_model"
         if not (folder / "model.safetensors").is_file():
             raise CheckpointError(f"{folder}: no model.safetensors; expected a checkpoint as lerobot-train writes it")
+        known_policies(str(read_json(folder / "config.json").get("type")))
         config = PreTrainedConfig.from_pretrained(folder)
         config.device = device
         with redirect_stdout(None):  # LeRobot prints where it loads from

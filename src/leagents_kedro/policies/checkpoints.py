@@ -53,6 +53,18 @@ def resolve_device(device: str, parameter: str) -> str:
     return device
 
 
+def known_policies(wanted: str) -> dict[str, type]:
+    """Return LeRobot's policy types by name, with those of installed plug-ins where ``wanted`` is none of its own."""
+    import lerobot.policies  # noqa: F401  (registers the policy types)
+    from lerobot.configs import PreTrainedConfig
+    from lerobot.utils.import_utils import register_third_party_plugins
+
+    if wanted not in PreTrainedConfig.get_known_choices():
+        register_third_party_plugins()
+    known: dict[str, type] = PreTrainedConfig.get_known_choices()
+    return known
+
+
 def missing_files(folder: Path) -> list[str]:
     """Return the names that a ``pretrained_model`` folder lacks; LeRobot would look the first two up on the Hub.
 

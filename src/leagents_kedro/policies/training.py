@@ -10,13 +10,16 @@ import dataclasses
 import json
 import logging
 import math
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leagents_kedro.episodes.batches import BatchReader
+from leagents_kedro.episodes.columns import Features
 from leagents_kedro.episodes.frame_cache import FrameCache
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import CheckpointError, EpisodesError, ParameterError, TrainingError
@@ -24,7 +27,8 @@ from leagents_kedro.foundation.files import staged
 from leagents_kedro.foundation.spelling import no_such
 from leagents_kedro.foundation.untrusted import check_checkpoint
 from leagents_kedro.parameters.training import Rung, TrainingSettings
-from leagents_kedro.policies.checkpoints import resolve_device
+from leagents_kedro.policies.checkpoints import known_policies, missing_files, resolve_device
+from leagents_kedro.policies.refusals import refusals
 from leagents_kedro.shortcuts import act, adam
 
 if TYPE_CHECKING:
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _CHECK_EVERY_STEPS = 50
+_TRIED_FRAMES = 8
 
 
 def train(
@@ -57,27 +62,21 @@ def train(
         progress: Called with (steps done, steps in all, mean loss since the last call).
 
     Raises:
-        ParameterError: The policy type or one of its options is unknown.
+        ParameterError: The policy type or one of its options is unknown, or LeRobot refuses them.
         CheckpointError: ``initial`` does not fit the rung or the mix.
-        EpisodesError: The mix cannot be read.
+        EpisodesError: The mix cannot be read, or lacks what the policy learns from.
         TrainingError: The loss is not a finite number.
     """
     import torch
     from lerobot.common.train_utils import load_training_state, should_save_checkpoint
-    from lerobot.datasets.factory import resolve_delta_timestamps
     from lerobot.optim.factory import make_optimizer_and_scheduler
     from lerobot.utils.random_utils import set_seed
 
     torch.set_num_threads(settings.torch_threads)
     set_seed(settings.seed)
     last = _last_checkpoint(workspace)
-    resumed = last is not None
-    start = initial or _pretrained_source(rung)
-    source = last / "pretrained_model" if last else start
-    config = _pipeline_config(shards, episodes, rung, settings, workspace, start)
-    keeps_statistics = resumed or (initial is not None and settings.normalization == "keep")
-    meta = _metadata(config)
-    policy, preprocessor, postprocessor = _policy_and_processors(config, meta, source, keeps_statistics)
+    parts = _parts(shards, episodes, rung, settings, initial, workspace, last)
+    config, policy, preprocessor, postprocessor = parts.config, parts.policy, parts.preprocessor, parts.postprocessor
     optimizer, scheduler = make_optimizer_and_scheduler(config, policy)
     update = _updater(optimizer, list(policy.parameters()), config.optimizer.grad_clip_norm)
     if settings.shortcuts:
@@ -87,21 +86,16 @@ def train(
     if last:
         step, optimizer, scheduler = load_training_state(last, optimizer, scheduler)
 
-    deltas = resolve_delta_timestamps(config.policy, meta)
-    frames_on_disk = FrameCache(frame_cache, settings.frame_cache_gb)
-    reader = BatchReader(shards, episodes, deltas, frames_on_disk, config.policy.device)
+    reader = parts.reader(shards, episodes, frame_cache, settings)
     batches = _batches(shards, episodes, reader, config, step)
-    autocast = torch.autocast(
-        torch.device(config.policy.device).type, torch.bfloat16, enabled=settings.precision == "bfloat16"
-    )
     policy.train()
     losses: list[torch.Tensor] = []
     with _cuda_of_lerobot():
         for frames in batches:
-            batch = preprocessor(reader.batch(frames))
-            with autocast:
-                loss, _ = policy.forward(batch)
-            loss.backward()
+            batch = reader.batch(frames)
+            with refusals(rung, shards.features):
+                loss = parts.loss(batch, settings)
+                loss.backward()
             update()
             if scheduler is not None:
                 scheduler.step()
@@ -117,6 +111,130 @@ def train(
                 last = _save(config, step, policy, optimizer, scheduler, preprocessor, postprocessor)
     assert last is not None, "the last step is always saved"
     return last
+
+
+def try_training(
+    shards: Shards,
+    episodes: Sequence[int],
+    rung: Rung,
+    settings: TrainingSettings,
+    initial: Path | None,
+    frame_cache: Path,
+) -> None:
+    """Build the rung's policy as `train` would, and compute one loss, on a few frames of the first of ``episodes``.
+
+    Raises:
+        ParameterError: The rung cannot be trained on the mix; tells LeRobot's reason, and the likely fix.
+        CheckpointError: Its initial weights do not fit the rung or the mix.
+        EpisodesError: The mix cannot be read, or lacks what the policy learns from.
+    """
+    import torch
+
+    parts = _parts(shards, episodes[:1], rung, settings, initial, Path("nowhere"))
+    reader = parts.reader(shards, episodes[:1], frame_cache, settings)
+    batch = reader.batch(torch.arange(min(reader.num_frames, settings.batch_size, _TRIED_FRAMES)))
+    with refusals(rung, shards.features):
+        parts.loss(batch, settings)
+
+
+def check_policy(rung: Rung, device: str, features: Features) -> None:
+    """Build the rung's policy for the ``features`` of an environment, where there is no mix yet to try it on.
+
+    Raises:
+        ParameterError: A package is missing, or LeRobot refuses the features or an option.
+    """
+    from lerobot.configs import FeatureType
+    from lerobot.policies.factory import get_policy_class
+    from lerobot.utils.feature_utils import dataset_to_policy_features
+
+    config = policy_config(rung, device, _pretrained_folder(rung))
+    with refusals(rung, features):
+        known = dataset_to_policy_features(features)
+        config.output_features = {key: one for key, one in known.items() if one.type is FeatureType.ACTION}
+        config.input_features = config.input_features or {
+            key: one for key, one in known.items() if key not in config.output_features
+        }
+        get_policy_class(config.type)(config)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What a training is made of, before its first step."""
+
+    config: "TrainPipelineConfig"
+    meta: "LeRobotDatasetMetadata"
+    policy: Any
+    preprocessor: Any
+    postprocessor: Any
+
+    def reader(
+        self, shards: Shards, episodes: Sequence[int], frame_cache: Path, settings: TrainingSettings
+    ) -> BatchReader:
+        """Return the reader of the frames that the policy is given at a time."""
+        from lerobot.datasets.factory import resolve_delta_timestamps
+
+        deltas = resolve_delta_timestamps(self.config.policy, self.meta)
+        frames_on_disk = FrameCache(frame_cache, settings.frame_cache_gb)
+        return BatchReader(shards, episodes, deltas, frames_on_disk, self.config.policy.device)
+
+    def loss(self, batch: dict[str, Any], settings: TrainingSettings) -> "torch.Tensor":
+        """Return the loss on a batch of the mix."""
+        import torch
+
+        inputs = self.preprocessor(batch)
+        device = torch.device(self.config.policy.device).type
+        with torch.autocast(device, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+            loss, _ = self.policy.forward(inputs)
+        return loss
+
+
+def _parts(
+    shards: Shards,
+    episodes: Sequence[int],
+    rung: Rung,
+    settings: TrainingSettings,
+    initial: Path | None,
+    workspace: Path,
+    last: Path | None = None,
+) -> _Parts:
+    """Build what trains ``rung``, with the weights of ``last``, of ``initial``, or of the rung's own beginning."""
+    with refusals(rung, shards.features):
+        start = initial or _pretrained_source(rung)
+    source = last / "pretrained_model" if last else start
+    config = _pipeline_config(shards, episodes, rung, settings, workspace, start)
+    _check_features(config.policy, start, shards)
+    keeps_statistics = last is not None or (initial is not None and settings.normalization == "keep")
+    meta = _metadata(config)
+    with refusals(rung, shards.features):
+        return _Parts(config, meta, *_policy_and_processors(config, meta, source, keeps_statistics))
+
+
+def _check_features(policy: "PreTrainedConfig", source: Path | None, shards: Shards) -> None:
+    """Check that the mix holds what the policy learns from, and in the shape that its first weights are made for.
+
+    Raises:
+        EpisodesError: It has no rewards, and the policy learns from them.
+        CheckpointError: ``source`` was trained on other features.
+    """
+    from lerobot.configs import FeatureType
+    from lerobot.utils.constants import REWARD
+
+    if policy.reward_delta_indices is not None and REWARD not in shards.features:
+        raise EpisodesError(
+            f"{shards.root}: '{policy.type}' learns from '{REWARD}', which this dataset does not have; choose another "
+            "policy_type, or demonstrations with rewards (demonstrations.source: experts records them)"
+        )
+    has_room = hasattr(policy, "max_state_dim")  # for vectors of any length up to it
+    for key, feature in (policy.input_features or {}).items():
+        given = shards.features.get(key)
+        if feature.type is FeatureType.VISUAL or (given and has_room):
+            continue  # LeRobot tells of images that are missing
+        if given is None or tuple(given["shape"]) != tuple(feature.shape):
+            found = f"{tuple(given['shape'])}" if given else "none"
+            raise CheckpointError(
+                f"{source}: was trained with '{key}' {tuple(feature.shape)}, and {shards.root} has {found}; start the "
+                "rung from scratch, or from weights of the same environment"
+            )
 
 
 def _pipeline_config(
@@ -156,10 +274,9 @@ def policy_config(rung: Rung, device: str, source: Path | None = None) -> "PreTr
         CheckpointError: ``source`` holds another type of policy.
     """
     import draccus
-    import lerobot.policies  # noqa: F401  (registers the policy types)
     from lerobot.configs import PreTrainedConfig
 
-    known = PreTrainedConfig.get_known_choices()
+    known = known_policies(rung.policy_type)
     if rung.policy_type not in known:
         raise ParameterError(f"training.ladder: {no_such('policy_type', rung.policy_type, known)}")
     fields = {field.name for field in dataclasses.fields(known[rung.policy_type]) if field.init}
@@ -168,36 +285,67 @@ def policy_config(rung: Rung, device: str, source: Path | None = None) -> "PreTr
     inherited = json.loads((source / "config.json").read_text()) if source else {"type": rung.policy_type}
     if inherited["type"] != rung.policy_type:
         raise CheckpointError(
-            f"{source}: a checkpoint of '{inherited['type']}', but the rung trains '{rung.policy_type}'; "
-            "start the rung from scratch"
+            f"{source}: a checkpoint of '{inherited['type']}', but the rung trains '{rung.policy_type}'; start it from "
+            "scratch, or from weights of its own type"
         )
     given = {"device": resolve_device(device, "training.device"), "push_to_hub": False, "pretrained_path": None}
     try:
         return draccus.decode(PreTrainedConfig, inherited | given | rung.options)
     except (draccus.ParsingError, TypeError, ValueError, NotImplementedError) as error:
-        raise ParameterError(f"training.ladder: options of '{rung.policy_type}' are not valid: {error}") from error
+        reason = error.__cause__ if str(error).startswith("Couldn't instantiate") else error
+        raise ParameterError(f"training.ladder: options of '{rung.policy_type}' are not valid: {reason}") from error
+
+
+def check_rung(rung: Rung, device: str) -> None:
+    """Check what a rung says of itself: type, options, device, and the weights that it starts from, if they are here.
+
+    Raises:
+        ParameterError: The policy type or an option is unknown, LeRobot refuses them, or the device is not there.
+        CheckpointError: ``pretrained_path`` is incomplete, or of another type of policy.
+    """
+    policy_config(rung, device, _pretrained_folder(rung))
 
 
 def _pretrained_source(rung: Rung) -> Path | None:
     """Return a folder with the rung's pretrained weights, downloaded if they are named by a Hub id."""
     from huggingface_hub import snapshot_download
 
+    folder = _pretrained_folder(rung)
+    if folder or rung.pretrained_path is None:
+        return folder
+    patterns = ["*.json", "*.safetensors"]
+    folder = Path(snapshot_download(rung.pretrained_path, revision=rung.pretrained_revision, allow_patterns=patterns))
+    check_checkpoint(folder)
+    return folder
+
+
+def _pretrained_folder(rung: Rung) -> Path | None:
+    """Return the folder of the rung's pretrained weights, if they are here.
+
+    Raises:
+        ParameterError: It is neither here nor a Hub id with its revision.
+        CheckpointError: It is incomplete, or cannot be trusted.
+    """
     source = rung.pretrained_path
     if source is None:
         return None
-    if Path(source).is_dir():
-        check_checkpoint(Path(source))
-        return Path(source)
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        if missing := missing_files(folder):
+            raise CheckpointError(
+                f"training.ladder: pretrained_path '{source}' should be a `pretrained_model` folder as lerobot-train "
+                f"writes it, lacks {', '.join(missing)}; give the folder checkpoints/<step>/pretrained_model"
+            )
+        check_checkpoint(folder)
+        return folder
+    if not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", source):
+        raise ParameterError(f"training.ladder: pretrained_path '{source}' is no folder; correct the path")
     if rung.pretrained_revision is None:
         raise ParameterError(
             f"training.ladder: pretrained_path '{source}' is no folder here, so it is taken for a Hub id, which needs "
             "a pretrained_revision (a commit or tag): results could not be repeated without"
         )
-    folder = Path(
-        snapshot_download(source, revision=rung.pretrained_revision, allow_patterns=["*.json", "*.safetensors"])
-    )
-    check_checkpoint(folder)
-    return folder
+    return None
 
 
 def _metadata(config: "TrainPipelineConfig") -> "LeRobotDatasetMetadata":
@@ -238,7 +386,7 @@ def _policy_and_processors(
     except RuntimeError as error:
         raise CheckpointError(
             f"{source}: weights do not fit '{policy_config.type}' with the options of this rung and the features of "
-            f"{meta.root}; start it from scratch, or give it the options it was trained with. {error}"
+            f"{meta.root}; give it the options it was trained with, or start it from scratch. {error}"
         ) from error
     # The checkpoint must not name a folder that may be gone when it is opened.
     policy_config.pretrained_path = None

@@ -5,7 +5,7 @@ from leagents_kedro.constitution.limits import Constitution
 from leagents_kedro.episodes import selection as episodes
 from leagents_kedro.episodes.checks import check_dataset, check_fit
 from leagents_kedro.episodes.shards import Shards
-from leagents_kedro.errors import ParameterError
+from leagents_kedro.errors import CheckpointError, ParameterError
 from leagents_kedro.gate.rules import schedule
 from leagents_kedro.history.history import History
 from leagents_kedro.parameters.demonstrations import DemonstrationParams
@@ -13,12 +13,14 @@ from leagents_kedro.parameters.gating import GatingParams
 from leagents_kedro.parameters.harvest import HarvestParams
 from leagents_kedro.parameters.selection import SelectionParams
 from leagents_kedro.parameters.training import TrainingParams
-from leagents_kedro.policies.training import policy_config
+from leagents_kedro.policies.fit import misfit
+from leagents_kedro.policies.training import check_rung
 from leagents_kedro.records import Checkpoint, CycleRecord, Initial, Plan, Selection, Suite
 
 
 def propose_plan(
     history: History,
+    head: Checkpoint | None,
     blessed: Checkpoint | None,
     suite: Suite,
     training: TrainingParams,
@@ -30,10 +32,18 @@ def propose_plan(
 
     Raises:
         ParameterError: A rung is unknown to LeRobot, or the looks do not fit the number of tasks.
+        CheckpointError: The weights that the rung would go on from do not fit it, or those that it starts from.
     """
-    rung, initial, reason = _next_step(history.cycles, blessed, gating.lineage)
     for candidate in training.ladder:
-        policy_config(candidate, training.device)
+        check_rung(candidate, training.device)
+    rung, initial, reason = _next_step(history.cycles, blessed, gating.lineage)
+    if misfit := _misfit(training, rung, initial, {"head": head, "blessed": blessed}):
+        if training.on_misfit == "stop":
+            raise CheckpointError(
+                f"{misfit}. Change it back, append it to the ladder as a rung of its own, or start the rung from "
+                "scratch: --params=training.on_misfit=scratch"
+            )
+        initial, reason = "scratch", f"{misfit}: the rung starts from scratch"
     tasks = len(suite.tasks)
     demonstrated = demonstrations.growth_per_task * demonstrations.failing_factor * demonstrations.max_attempts_factor
     return Plan(
@@ -79,6 +89,17 @@ def select_episodes(mix: Shards, suite: Suite, selection: SelectionParams) -> Se
     counts = [len(indices) for indices in everything.values()]
     most = min(int(min(counts) * selection.max_imbalance), max(counts))
     return Selection(episodes=episodes.select_episodes(mix.index, mix.tasks, sentences, most))
+
+
+def _misfit(training: TrainingParams, rung: int, initial: Initial, sources: dict[str, Checkpoint | None]) -> str | None:
+    """Return why the rung cannot go on from where the plan wants it to, if it cannot."""
+    if initial == "scratch":
+        return None
+    checkpoint = sources[initial]
+    if checkpoint is None:
+        return f"training would go on from the {initial} checkpoint, and there is none"
+    found = misfit(training.rung(rung), checkpoint)
+    return found and f"training.ladder[{rung}] does not fit the {initial} checkpoint that it would go on from: {found}"
 
 
 def _next_step(cycles: tuple[CycleRecord, ...], blessed: Checkpoint | None, lineage: str) -> tuple[int, Initial, str]:

@@ -21,6 +21,7 @@ def create_pipeline() -> Pipeline:
                 func=propose_plan,
                 inputs=[
                     "ledger",
+                    "head",
                     "blessed",
                     "suite",
                     "params:training",
