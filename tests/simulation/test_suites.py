@@ -7,9 +7,10 @@ from leagents_kedro.errors import ConstitutionError, ParameterError
 from leagents_kedro.parameters.evaluation import EvaluationParams
 from leagents_kedro.parameters.suite import SuiteParams
 from leagents_kedro.records import Suite, Task
-from leagents_kedro.simulation.simulator import Simulator
+from leagents_kedro.simulation.environments import Trial
+from leagents_kedro.simulation.simulator import Simulator, simulator
 from leagents_kedro.simulation.suites import resolve_suite
-from support.parameters import described
+from support.parameters import base_constitution, described
 
 HERE = {"workers": 1, "episode_timeout_s": None}
 
@@ -27,6 +28,27 @@ def test_all_groups_are_all_tasks() -> None:
 def test_a_task_without_a_description_is_told_by_its_name() -> None:
     suite = described("pusht", "PushT-v0", obs_type="environment_state_agent_pos")
     assert suite.tasks == (Task(name="PushT-v0", sentence="PushT-v0"),)
+
+
+def test_a_sentence_that_is_given_is_the_environments_no_more() -> None:
+    def asked(environment: str, task: str, sentences: dict[str, str], **options: str) -> Suite:
+        suite = SuiteParams(environment=environment, tasks=(task,), options=options, sentences=sentences)
+        evaluation = EvaluationParams(slots=1, device="cpu", torch_threads=1, shortcuts=True, **HERE)
+        return resolve_suite(suite, evaluation, base_constitution())
+
+    push = asked("pusht", "PushT-v0", {"PushT-v0": "Push the T"}, obs_type="environment_state_agent_pos")
+    assert push.sentences == ("Push the T",)
+    assert asked("metaworld_state", "reach-v3", {"reach-v3": "Reach it"}).sentences == ("Reach it",)
+    with pytest.raises(ParameterError, match=r"suite\.sentences: .*Did you mean 'reach-v3'"):
+        asked("metaworld_state", "reach-v3", {"reech-v3": "Reach it"})
+    trials = [Trial("reach-v3", 0)]
+    suite = described("metaworld_state", "reach-v3", episode_length=150)
+    told = suite.model_copy(update={"tasks": (Task(name="reach-v3", sentence="Reach it"),)})
+    evaluation = EvaluationParams(slots=1, device="cpu", torch_threads=1, shortcuts=True, **HERE)
+    for given, sentence in ((told, "Reach it"), (suite, "Reach a goal position")):
+        ((_, episode),) = simulator(given, evaluation).demonstrate(trials, action_noise=0)
+        assert episode is not None
+        assert episode.sentence == sentence
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ class EnvironmentPool:
         self.environment = environment_of(environment)
         self.options = options
         self.shortcuts = shortcuts
+        self.given_sentences: dict[str, str] = {}
         self._configs: dict[str, EnvConfig] = {}
         self._sentences: dict[str, str] = {}
         self._open: set[gym.Env] = set()
@@ -44,7 +45,9 @@ class EnvironmentPool:
         return self._configs[task]
 
     def sentence(self, task: str) -> str:
-        """Return what a policy is told to do: the environment's task description, else the name of the task."""
+        """Return what a policy is told to do: what was given, else the environment's description, else the name."""
+        if task in self.given_sentences:
+            return self.given_sentences[task]
         if task not in self._sentences:
             env = self.acquire(task)
             described = env.has_wrapper_attr("task_description")

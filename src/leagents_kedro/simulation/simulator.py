@@ -1,7 +1,7 @@
 """Where the episodes of a suite are run: in worker processes, or in this one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from leagents_kedro.parameters.evaluation import EvaluationParams
@@ -36,6 +36,7 @@ class Simulator:
     workers: int | Literal["auto"]
     episode_timeout_s: float | None
     shortcuts: bool = True
+    sentences: dict[str, str] = field(default_factory=dict)
 
     def roll_out(
         self,
@@ -55,7 +56,7 @@ class Simulator:
             SimulationError: The policy or an environment failed, hung, or broke its contract; names the episode.
         """
         request = PolicyRequest(
-            self.environment, self.options, self.shortcuts, tuple(trials), policy, slots, keep_episodes
+            self.environment, self.options, self.shortcuts, self.sentences, tuple(trials), policy, slots, keep_episodes
         )
         return self._run(request, self._processes if policy.device == "cpu" else 1, progress)
 
@@ -68,17 +69,20 @@ class Simulator:
             ParameterError: The environment has no experts.
             SimulationError: An environment failed or hung; names the episode.
         """
-        request = ExpertRequest(self.environment, self.options, self.shortcuts, tuple(trials), action_noise)
+        request = ExpertRequest(
+            self.environment, self.options, self.shortcuts, self.sentences, tuple(trials), action_noise
+        )
         return self._run(request, self._processes, progress)
 
     def describe(self, tasks: Sequence[str]) -> Suite:
         """Return the suite of ``tasks``, names of tasks or groups.
 
         Raises:
-            ParameterError: The environment type, an option, a task, or a group is unknown.
+            ParameterError: The environment type, an option, a task, or a group is unknown, or a
+                task with a given sentence is not of the suite.
             SimulationError: The environment cannot begin an episode, or hung.
         """
-        request = SuiteRequest(self.environment, self.options, self.shortcuts, tuple(tasks))
+        request = SuiteRequest(self.environment, self.options, self.shortcuts, self.sentences, tuple(tasks))
         if self._runs_here(self._processes):
             return request.run(_station)
         return workers.ask(request, self.episode_timeout_s)
@@ -108,6 +112,7 @@ def policy_file(checkpoint: Checkpoint, evaluation: EvaluationParams) -> PolicyF
 
 def simulator(suite: Suite | SuiteParams, evaluation: EvaluationParams) -> Simulator:
     """Return the environments of ``suite``, run as evaluation is configured."""
+    given = {task.name: task.sentence for task in suite.tasks} if isinstance(suite, Suite) else suite.sentences
     return Simulator(
-        suite.environment, suite.options, evaluation.workers, evaluation.episode_timeout_s, evaluation.shortcuts
+        suite.environment, suite.options, evaluation.workers, evaluation.episode_timeout_s, evaluation.shortcuts, given
     )

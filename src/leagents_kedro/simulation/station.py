@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from leagents_kedro.episodes.shards import Episode
-from leagents_kedro.errors import SimulationError
-from leagents_kedro.records import Outcome, Suite
+from leagents_kedro.errors import ParameterError, SimulationError
+from leagents_kedro.foundation.spelling import no_such
+from leagents_kedro.records import Outcome, Suite, Task
 from leagents_kedro.simulation.demonstrations import demonstrate
 from leagents_kedro.simulation.environments import Trial
 from leagents_kedro.simulation.observations import episode_features
@@ -72,10 +73,13 @@ class _Request:
     environment: str
     options: dict[str, Any]
     shortcuts: bool
+    sentences: dict[str, str]
 
     def pool(self, station: Station) -> EnvironmentPool:
         """Return those environments."""
-        return station.pool(self.environment, self.options, self.shortcuts)
+        pool = station.pool(self.environment, self.options, self.shortcuts)
+        pool.given_sentences = self.sentences
+        return pool
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ class SuiteRequest(_Request):
     def run(self, station: Station) -> Suite:
         """Return the suite of the tasks that ``names`` stand for."""
         pool = self.pool(station)
-        tasks = pool.environment.tasks(self.names, pool)
+        tasks = self._told(pool.environment.tasks(self.names, pool))
         first = tasks[0].name
         env, config = pool.acquire(first), pool.config(first)
         try:
@@ -138,3 +142,11 @@ class SuiteRequest(_Request):
             raise SimulationError(f"task {first}: the environment cannot begin an episode: {error!r}") from error
         pool.release(first, env)
         return Suite(environment=self.environment, options=self.options, tasks=tasks, features=features, fps=config.fps)
+
+    def _told(self, tasks: tuple[Task, ...]) -> tuple[Task, ...]:
+        """Return the tasks with the sentences that were given for them."""
+        names = [task.name for task in tasks]
+        for name in self.sentences:
+            if name not in names:
+                raise ParameterError(f"suite.sentences: {no_such('task of the suite', name, names)}")
+        return tuple(Task(name=task.name, sentence=self.sentences.get(task.name, task.sentence)) for task in tasks)

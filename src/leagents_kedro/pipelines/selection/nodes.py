@@ -81,7 +81,7 @@ def select_episodes(mix: Shards, suite: Suite, selection: SelectionParams) -> Se
     if shared := sorted({sentence for sentence in sentences if sentences.count(sentence) > 1}):
         raise ParameterError(
             f"suite.tasks: several tasks have the sentence {', '.join(map(repr, shared))}, which is all that tells "
-            "their episodes apart in a LeRobotDataset; keep one of them"
+            "their episodes apart in a LeRobotDataset; keep one of them, or tell them apart by suite.sentences"
         )
     mix = check_dataset(mix.root)  # which has read its index
     check_fit(mix, suite.features, suite.fps)
