@@ -223,7 +223,7 @@ def doctor(env: str | None, paths: tuple[Path, ...], json_wanted: bool) -> None:
     blessed checkpoint. With --json, print a list of
 
     \b
-        {"severity": "error" | "warning", "where": str, "what": str, "fix": str}
+        {"severity": "error" | "warning", "where": str, "what": str, "fix": str, "command": str}
     """  # noqa: D301 - click takes a backspace for "do not wrap"
     from leagents_kedro.doctor import report
     from leagents_kedro.doctor.loop import examine_folder, examine_loop, suite_of
@@ -236,7 +236,7 @@ def doctor(env: str | None, paths: tuple[Path, ...], json_wanted: bool) -> None:
     if json_wanted:
         click.echo(report.as_json(found))
     elif found:
-        Console().print(report.render(found))
+        report.show(found)
     else:
         click.echo("Nothing was found.")
     if has_errors(found):

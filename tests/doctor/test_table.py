@@ -33,6 +33,7 @@ DATASETS = {
     "one action through": ["_acts"],
     "kept digests": ["_has_the_episodes_that_were_kept", "_has_no_episode_twice"],
     "videos open": ["_has_all_video_frames"],
+    "frames of videos where": ["_has_all_video_frames"],
 }
 CHECKPOINTS = {
     "files of policy": ["_has_its_files", "_has_readable_json"],

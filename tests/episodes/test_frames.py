@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from torch.utils.data import default_collate
 
+from leagents_kedro.doctor.datasets import examine_dataset
 from leagents_kedro.episodes import frame_cache
 from leagents_kedro.episodes.batches import BatchReader
 from leagents_kedro.episodes.frame_cache import FrameCache, FrameFile
@@ -275,18 +278,34 @@ def test_one_process_at_a_time_decodes(datasets, cache, tmp_path, monkeypatch):
     assert refused == files
 
 
-def test_frames_at_other_times_than_the_data_says_are_refused(datasets, cache, tmp_path):
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    shards = Shards(shutil.copytree(datasets["videos"].root, tmp_path / "mix"))
-    file = shards.episode_files[-1]
+def drifted(shards, target, seconds):
+    damaged = Shards(shutil.copytree(shards.root, target))
+    file = damaged.episode_files[-1]
     table = pq.read_table(file)
     name = "videos/observation.images.top/from_timestamp"
-    later = pa.array([value + 0.04 for value in table[name].to_pylist()])
+    later = pa.array([value + seconds for value in table[name].to_pylist()])
     pq.write_table(table.set_column(table.column_names.index(name), name, later), file)
+    return damaged
+
+
+@pytest.mark.parametrize("limit_gb", [1, 0], ids=["decoded", "streamed"])
+def test_the_nearest_frame_is_taken_within_a_tenth_of_a_frame(datasets, limit_gb, tmp_path):
+    late = drifted(datasets["videos"], tmp_path / "mix", 0.004)
+    (told,) = [finding for finding in examine_dataset(late.root) if "ms from where" in finding.what]
+    assert (told.severity, "up to 4 ms" in told.what, "--tolerance_s=0.008" in told.fix) == ("warning", True, True)
+    frames = torch.arange(late.total_frames)
+    expected, given = (
+        BatchReader(each, None, None, FrameCache(tmp_path, limit_gb)) for each in (datasets["videos"], late)
+    )
+    assert_equal(given.batch(frames), expected.batch(frames))
+
+
+def test_frames_at_other_times_than_the_data_says_are_refused(datasets, cache, tmp_path):
+    late = drifted(datasets["videos"], tmp_path / "mix", 0.04)
+    (told,) = [finding for finding in examine_dataset(late.root) if "ms from where" in finding.what]
+    assert (told.severity, "up to 40 ms" in told.what, "; 10 ms" in told.what) == ("error", True, True)
     with pytest.raises(EpisodesError, match=r"mp4: should have frames at \[0\.04"):
-        BatchReader(shards, None, None, cache)
+        BatchReader(late, None, None, cache)
 
 
 def test_a_broken_video_is_named(datasets, cache, tmp_path):

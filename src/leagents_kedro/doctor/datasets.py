@@ -14,16 +14,19 @@ from typing import Any
 
 import numpy as np
 
-from leagents_kedro.episodes.checks import COPY, FORM, REWRITE, differences_from
+from leagents_kedro.episodes.checks import COPY, FORM, RECOMPUTE, REWRITE, differences_from
 from leagents_kedro.episodes.columns import (
+    is_read,
     numeric_features,
     read_columns,
     read_table,
     recorded_features,
     visual_features,
 )
+from leagents_kedro.episodes.commands import delete_command, recompute_command, rename_command
 from leagents_kedro.episodes.digests import computed_digests, kept_digests
-from leagents_kedro.episodes.format import MOMENTS, QUANTILES, TIME_TOLERANCE_S, VIDEO_PATH, edit_command
+from leagents_kedro.episodes.format import MOMENTS, QUANTILES, TIME_TOLERANCE_S, VIDEO_PATH, time_tolerance_s
+from leagents_kedro.episodes.frame_cache import nearest_of
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.episodes.statistics import recorded_statistics
 from leagents_kedro.foundation.findings import Check, Finding, error, run_checks, warning
@@ -64,13 +67,12 @@ class ExaminedDataset:
         """A digest of each episode as it is now, (episodes,)."""
         return computed_digests(self.shards).to_numpy()
 
-    def edit(self, operation: str, *arguments: str) -> str:
-        """Return the LeRobot command that writes an edited copy beside the dataset."""
-        return edit_command(self.root, operation, *arguments)
-
-    def without(self, episodes: Iterable[int]) -> str:
-        """Return the LeRobot command that writes a copy without these episodes."""
-        return self.edit("delete_episodes", f'--operation.episode_indices="{list(episodes)}"')
+    def without(self, episodes: Iterable[int]) -> tuple[str, str]:
+        """Return the fix of ``episodes`` that should not be there, and its command; no dataset is without episodes."""
+        bad = list(episodes)
+        if len(bad) == self.shards.total_episodes:
+            return "record anew: no episode is without the fault", ""
+        return f"leave {'it' if len(bad) == 1 else 'them'} out, in a copy", delete_command(self.root, bad)
 
 
 def examine_dataset(root: Path, suite: Suite | None = None, *, content: bool = True) -> list[Finding]:
@@ -97,16 +99,15 @@ def _has_sentences(subject: ExaminedDataset) -> Iterator[Finding]:
         yield error(file, "task_index should count from 0 row by row, since LeRobot takes the row, does not", REWRITE)
     tasks = subject.shards.tasks
     if any(not task.strip() for task in tasks):
-        fix = subject.edit("modify_tasks", '--operation.new_task="..."')
-        yield error(file, "every task should have a sentence, one is empty", fix)
+        command = rename_command(subject.root, {task: "SAY WHAT IS DONE" for task in tasks if not task.strip()})
+        yield error(file, "every task should have a sentence, one is empty", "say what is done, in a copy", command)
     alike = sorted(tasks, key=_spoken)
     for _, group in groupby(alike, key=_spoken):
         same = list(group)
         if len(same) > 1:
             what = f"{' and '.join(map(repr, same))} differ in case, spaces, or marks alone, and are two tasks"
-            replaced = json.dumps(dict.fromkeys(same[1:], same[0]))
-            fix = subject.edit("modify_tasks", f"--operation.task_replacements='{replaced}'")
-            yield warning(file, what, fix)
+            command = rename_command(subject.root, dict.fromkeys(same[1:], same[0]))
+            yield warning(file, what, "if they are one, give them one sentence, in a copy", command)
 
 
 def _has_frames(subject: ExaminedDataset) -> Iterator[Finding]:
@@ -117,32 +118,40 @@ def _has_frames(subject: ExaminedDataset) -> Iterator[Finding]:
     least = np.maximum(2, _SHORT * np.array([medians[task] for task in index.task]))
     if len(short := np.flatnonzero(index.length < least)):
         what = f"{_episodes(short)}: under 2 frames, or a tenth of the usual length of the task: aborted?"
-        yield warning(subject.root, what, subject.without(short.tolist()))
+        yield warning(subject.root, what, *subject.without(short.tolist()))
 
 
 def _has_statistics(subject: ExaminedDataset) -> Iterator[Finding]:
     file, shards = subject.root / "meta" / "stats.json", subject.shards
-    recompute = subject.edit("recompute_stats")
     try:
         statistics = subject.statistics
     except (OSError, ValueError, AttributeError) as fault:
-        yield error(file, f"should be the JSON that training normalizes with, but is not readable: {fault}", recompute)
+        what = f"should be the JSON that training normalizes with, but is not readable: {fault}"
+        yield error(file, what, RECOMPUTE, recompute_command(subject.root, unreadable=True))
         return
-    normalized = [key for key in recorded_features(shards.features) if key.startswith(("observation.", "action"))]
-    numbers = numeric_features(shards.features)
-    for key in (key for key in normalized if key in numbers or key in visual_features(shards.features)):
+    recompute = RECOMPUTE, recompute_command(subject.root)
+    normalized = {key: feature for key, feature in recorded_features(shards.features).items() if is_read(key)}
+    for key in visual_features(normalized):
+        if missing := [name for name in MOMENTS if name not in statistics.get(key, {})]:
+            fix = (
+                "none needed, unless a policy normalizes images by their range: mean and std are ImageNet's in training"
+            )
+            yield warning(file, f"lacks {', '.join(missing)} of the images '{key}'", fix)
+    for key in numeric_features(normalized):
         found = statistics.get(key, {})
         if missing := [name for name in MOMENTS if name not in found]:
-            yield error(file, f"should have {', '.join(MOMENTS)} of '{key}', lacks {', '.join(missing)}", recompute)
+            yield error(file, f"should have {', '.join(MOMENTS)} of '{key}', lacks {', '.join(missing)}", *recompute)
             continue
         if not all(np.isfinite(values).all() for values in found.values()):
-            yield error(file, f"statistics of '{key}' should be finite, are not", recompute)
-        if key in numbers and {found[name].size for name in MOMENTS} - _sizes(shards.features[key]):
+            bad = np.unique(_broken_frames(subject, key))
+            mended = subject.without(bad.tolist()) if len(bad) else recompute
+            yield error(file, f"statistics of '{key}' should be finite, are not", *mended)
+        if {found[name].size for name in MOMENTS} - _sizes(shards.features[key]):
             what = f"statistics of '{key}' should have {shards.features[key]['shape'][-1]} numbers, do not"
-            yield error(file, what, recompute)
+            yield error(file, what, *recompute)
         if missing := [name for name in QUANTILES if name not in found]:
-            fix = f"{recompute}; only policies that normalize by quantiles, such as pi05, need them"
-            yield warning(file, f"lacks the quantiles {', '.join(missing)} of '{key}'", fix)
+            fix = "only policies that normalize by quantiles, such as pi05, need them"
+            yield warning(file, f"lacks the quantiles {', '.join(missing)} of '{key}'", fix, recompute[1])
 
 
 def _fits_the_environment(subject: ExaminedDataset) -> Iterator[Finding]:
@@ -157,16 +166,18 @@ def _covers_the_suite(subject: ExaminedDataset) -> Iterator[Finding]:
         return
     index, tasks, wanted = subject.shards.index, subject.shards.tasks, subject.suite.sentences
     counts = dict(zip(tasks, np.bincount(index.task, minlength=len(tasks)).tolist(), strict=True))
-    for sentence in wanted:
+    for name, sentence in zip(subject.suite.names, wanted, strict=True):
         if not counts.get(sentence):
             similar = nearest(sentence, set(tasks) - {sentence})
             said = f"; it says {similar!r}, which is another task to a policy" if similar else ""
-            fix = (
-                subject.edit("modify_tasks", f"--operation.task_replacements='{json.dumps({similar: sentence})}'")
-                if similar
-                else "collect demonstrations of it, or leave its task out of suite.tasks"
-            )
-            yield error(subject.root, f"should have episodes of {sentence!r}, has none{said}", fix)
+            fix, command = "collect demonstrations of it, or leave its task out of suite.tasks", ""
+            if similar:
+                fix, command = "give it that sentence, in a copy", rename_command(subject.root, {similar: sentence})
+            told = similar or next((task for task in tasks if counts[task] and task not in wanted), None)
+            if told:
+                pair = json.dumps({name: told}, ensure_ascii=False)
+                fix = f"if {told!r} is its sentence there, suite.sentences: {pair}; else {fix}"
+            yield error(subject.root, f"should have episodes of {sentence!r}, has none{said}", fix, command)
     if others := [task for task in tasks if counts[task] and task not in wanted]:
         many = sum(counts[task] for task in others)
         what = f"{many} episodes of {_some(map(repr, others))} are of no task of the suite: nothing is trained on them"
@@ -217,7 +228,7 @@ def _has_one_sentence_an_episode(subject: ExaminedDataset) -> Iterator[Finding]:
 
 def _has_regular_times(subject: ExaminedDataset) -> Iterator[Finding]:
     columns, fps = subject.columns, subject.shards.fps
-    late = np.abs(columns["timestamp"] - columns["frame_index"] / fps) > TIME_TOLERANCE_S
+    late = np.abs(columns["timestamp"] - columns["frame_index"] / fps) > time_tolerance_s(fps)
     if (bad := np.unique(columns["episode_index"][late])).size:
         what = f"timestamps should be frame_index / fps, where fps is {fps}, are not: {_episodes(bad)}"
         yield error(subject.root / "data", what, "correct fps in meta/info.json, or write the dataset anew")
@@ -225,11 +236,10 @@ def _has_regular_times(subject: ExaminedDataset) -> Iterator[Finding]:
 
 def _is_finite(subject: ExaminedDataset) -> Iterator[Finding]:
     for key in _numbers(subject):
-        values = subject.columns[key]
-        broken = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
-        if (bad := np.unique(subject.columns["episode_index"][broken])).size:
-            what = f"'{key}' should be finite, {broken.sum()} frames are not: {_episodes(bad)}"
-            yield error(subject.root / "data", what, subject.without(bad.tolist()))
+        if (bad := _broken_frames(subject, key)).size:
+            broken = np.unique(bad)
+            what = f"'{key}' should be finite, {len(bad)} frames are not: {_episodes(broken)}"
+            yield error(subject.root / "data", what, *subject.without(broken.tolist()))
 
 
 def _has_the_statistics_of_its_rows(subject: ExaminedDataset) -> Iterator[Finding]:
@@ -249,7 +259,7 @@ def _has_the_statistics_of_its_rows(subject: ExaminedDataset) -> Iterator[Findin
             worst = int(np.argmax(np.abs(found[name] - actual[name]) - tolerance))
             what = f"{', '.join(wrong)} of '{key}' should be those of the frames, are not: {name} of dimension {worst}"
             numbers = f"should be {actual[name][worst]:.6g}, is {found[name][worst]:.6g}"
-            yield error(file, f"{what} {numbers}", subject.edit("recompute_stats"))
+            yield error(file, f"{what} {numbers}", RECOMPUTE, recompute_command(subject.root))
 
 
 def _has_the_quantiles_of_its_rows(subject: ExaminedDataset) -> Iterator[Finding]:
@@ -277,7 +287,7 @@ def _acts(subject: ExaminedDataset) -> Iterator[Finding]:
     moved = np.maximum.reduceat(actions, index.from_index) != np.minimum.reduceat(actions, index.from_index)
     if len(still := np.flatnonzero(~moved.any(axis=1) & (index.length > 1))):
         what = f"{_episodes(still)}: one action from the first frame to the last"
-        yield warning(subject.root / "data", what, subject.without(still.tolist()))
+        yield warning(subject.root / "data", what, *subject.without(still.tolist()))
 
 
 def _has_the_episodes_that_were_kept(subject: ExaminedDataset) -> Iterator[Finding]:
@@ -292,21 +302,29 @@ def _has_no_episode_twice(subject: ExaminedDataset) -> Iterator[Finding]:
     _, first = np.unique(subject.digests, return_index=True)
     if twice := sorted({*range(len(subject.digests))} - {*first.tolist()}):
         what = f"{_episodes(twice)}: the same numbers as an earlier episode, so that it counts twice in training"
-        yield warning(subject.root / "data", what, subject.without(twice))
+        yield warning(subject.root / "data", what, *subject.without(twice))
 
 
 def _has_all_video_frames(subject: ExaminedDataset) -> Iterator[Finding]:
-    import av
-
-    for file, frames in _videos(subject.shards).items():
+    fps = subject.shards.fps
+    for file, wanted in _looked_up(subject).items():
         try:
-            with av.open(str(file)) as container:
-                found = sum(packet.size > 0 for packet in container.demux(video=0))
+            shown = _shown(file)
         except (OSError, ValueError, IndexError) as fault:  # PyAV's errors are of these types
             yield error(file, f"should be a video, cannot be opened: {fault}", COPY)
             continue
-        if found < frames:
-            yield error(file, f"should have {frames} frames, as meta/episodes says, has {found}", COPY)
+        if len(shown) < len(wanted):
+            yield error(file, f"should have {len(wanted)} frames, as meta/episodes says, has {len(shown)}", COPY)
+            continue
+        drift = float(np.abs(shown[nearest_of(shown, wanted)] - wanted).max())
+        what = f"has frames up to {drift * 1000:.3g} ms from where data/ and meta/episodes place them"
+        if drift > time_tolerance_s(fps):
+            most = f"{time_tolerance_s(fps) * 1000:.3g} ms, a tenth of a frame, is the most"
+            fix = f"correct from_timestamp in meta/episodes, or encode it anew with {fps} frames a second throughout"
+            yield error(file, f"{what}; {most}", fix)
+        elif drift > TIME_TOLERANCE_S:
+            fix = f"none needed here, where the nearest is taken; give lerobot-train --tolerance_s={2 * drift:.2g}"
+            yield warning(file, what, fix)
 
 
 def _of_its_shards(check: Check[Shards]) -> Check[ExaminedDataset]:
@@ -341,21 +359,41 @@ _CONTENT: tuple[tuple[Check[ExaminedDataset], ...], ...] = (
 )
 
 
-def _videos(shards: Shards) -> dict[Path, int]:
-    """Return the number of frames that each video file should have, at least."""
-    frames: dict[Path, int] = {}
+def _looked_up(subject: ExaminedDataset) -> dict[Path, np.ndarray]:
+    """Return the seconds in each video file at which the dataset has a frame."""
+    shards = subject.shards
+    seconds: dict[Path, np.ndarray] = {}
     for key, feature in visual_features(shards.features).items():
         if feature["dtype"] != "video":
             continue
-        table = shards.episode_table([f"videos/{key}/chunk_index", f"videos/{key}/file_index", "length"])
-        for chunk, number, length in zip(*(column.to_pylist() for column in table.columns), strict=True):
-            path = VIDEO_PATH.format(video_key=key, chunk_index=chunk, file_index=number)
-            frames[shards.root / path] = frames.get(shards.root / path, 0) + length
-    return frames
+        names = [f"videos/{key}/{name}" for name in ("chunk_index", "file_index", "from_timestamp")]
+        chunk, number, begin = (column.to_numpy() for column in shards.episode_table(names).columns)
+        times = np.repeat(begin, shards.index.length) + subject.columns["timestamp"].astype(np.float64)
+        for place in np.unique(np.stack([chunk, number]), axis=1).T.tolist():
+            here = np.repeat((chunk == place[0]) & (number == place[1]), shards.index.length)
+            file = VIDEO_PATH.format(video_key=key, chunk_index=place[0], file_index=place[1])
+            seconds[shards.root / file] = times[here]
+    return seconds
+
+
+def _shown(file: Path) -> np.ndarray:
+    """Return the seconds at which a video has a frame, ascending."""
+    import av
+
+    with av.open(str(file)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        return np.sort([float(packet.pts * packet.time_base) for packet in packets if packet.pts is not None])
 
 
 def _numbers(subject: ExaminedDataset) -> dict[str, dict[str, Any]]:
     return numeric_features(recorded_features(subject.shards.features))
+
+
+def _broken_frames(subject: ExaminedDataset, key: str) -> np.ndarray:
+    """Return the episode of each frame in which the feature has a value that is not finite."""
+    values = subject.columns[key]
+    broken = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+    return subject.columns["episode_index"][broken]
 
 
 def _described(subject: ExaminedDataset) -> dict[str, tuple[np.ndarray, dict[str, np.ndarray]]]:

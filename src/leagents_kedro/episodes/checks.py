@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from leagents_kedro.episodes.columns import Features, recorded_features, visual_features
-from leagents_kedro.episodes.format import DATA_PATH, INFO_KEYS, VERSION, VIDEO_PATH, convert_command, edit_command
+from leagents_kedro.episodes.commands import convert_command, recompute_command
+from leagents_kedro.episodes.format import DATA_PATH, INFO_KEYS, VERSION, VIDEO_PATH
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import EpisodesError
 from leagents_kedro.foundation.files import FileState
@@ -21,6 +22,7 @@ from leagents_kedro.foundation.findings import Finding, error
 from leagents_kedro.foundation.untrusted import check_dataset_paths
 
 COPY = "download or copy the dataset again, completely"
+RECOMPUTE = "compute them anew, in a copy"
 REWRITE = "restore the folder from a copy, or write the dataset anew"
 
 
@@ -98,8 +100,12 @@ def _has_info(shards: Shards) -> Iterator[Finding]:
 def _has_version(shards: Shards) -> Iterator[Finding]:
     version = str(shards.info["codebase_version"])
     if version != VERSION:
-        fix = convert_command(shards.root) if version.startswith("v2") else "update LeRobot"
-        yield error(shards.root, f"codebase_version should be {VERSION}, got {version}", fix)
+        fix, command = "update LeRobot", ""
+        if version == "v2.1":
+            fix, command = "convert a copy of it", convert_command(shards.root)
+        elif version < VERSION:
+            fix = "convert it to v2.1 first, with the LeRobot of its time"
+        yield error(shards.root, f"codebase_version should be {VERSION}, got {version}", fix, command)
 
 
 def _stays_in_its_folder(shards: Shards) -> Iterator[Finding]:
@@ -149,7 +155,7 @@ def _has_a_file_of_statistics(shards: Shards) -> Iterator[Finding]:
     file = shards.root / "meta" / "stats.json"
     if not file.is_file():
         what = "should be the JSON that training normalizes with, but is missing"
-        yield error(file, what, edit_command(shards.root, "recompute_stats"))
+        yield error(file, what, RECOMPUTE, recompute_command(shards.root))
 
 
 def _has_gapless_index(shards: Shards) -> Iterator[Finding]:

@@ -32,6 +32,11 @@ def numeric_features(features: Features) -> Features:
     return {key: feature for key, feature in features.items() if feature["dtype"] not in others}
 
 
+def is_read(key: str) -> bool:
+    """Whether LeRobot's policies read a feature of this name, or learn to give it."""
+    return key.startswith(("observation", "action"))
+
+
 def same_values(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether values of two features can stand in one column: dtype, shape, and, where both tell them, names.
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow.parquet as pq
 
-from leagents_kedro.episodes.format import TIME_TOLERANCE_S
 from leagents_kedro.episodes.places import digest
 from leagents_kedro.errors import EpisodesError
 from leagents_kedro.foundation.files import lock, remove, staged, write_atomically
@@ -49,17 +48,14 @@ class DecodedFrames:
     pixels: np.ndarray
     places: np.ndarray
 
-    def positions(self, places: np.ndarray, source: Path) -> np.ndarray:
-        """Return which frame of ``source`` is nearest to each of ``places``, in float32 as LeRobot compares them.
+    def positions(self, places: np.ndarray, source: Path, tolerance: float) -> np.ndarray:
+        """Return which frame of ``source`` is nearest to each of ``places``.
 
         Raises:
-            EpisodesError: There is none within 0.1 ms.
+            EpisodesError: There is none within ``tolerance``.
         """
-        own, wanted = self.places.astype(np.float32), places.astype(np.float32)
-        after = own.searchsorted(wanted).clip(max=len(own) - 1)
-        before = (after - 1).clip(min=0)
-        nearest = np.where(wanted - own[before] <= own[after] - wanted, before, after)
-        beyond = places[np.abs(own[nearest] - wanted) >= TIME_TOLERANCE_S]
+        nearest = nearest_of(self.places, places)
+        beyond = places[np.abs(self.places[nearest] - places) > tolerance]
         if len(beyond):
             raise EpisodesError(
                 f"{source}: should have frames at {beyond[:5].tolist()} s, where data/ and meta/episodes place them; "
@@ -181,6 +177,13 @@ class FrameCache:
 
     def _entries(self) -> list[Path]:
         return list(self._folder.glob("*/"))
+
+
+def nearest_of(own: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return the position in ``own``, ascending, of what is nearest to each of ``wanted``; of two the first."""
+    after = own.searchsorted(wanted).clip(max=len(own) - 1)
+    before = (after - 1).clip(min=0)
+    return np.where(wanted - own[before] <= own[after] - wanted, before, after)
 
 
 def image_pixels(image: "Image", source: Path) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from leagents_kedro.episodes.checks import check_dataset
 from leagents_kedro.episodes.columns import numeric_features, read_columns, visual_features
-from leagents_kedro.episodes.format import TIME_TOLERANCE_S
+from leagents_kedro.episodes.format import time_tolerance_s
 from leagents_kedro.episodes.frame_cache import DecodedFrames, FrameCache, FrameFile, image_pixels
 from leagents_kedro.episodes.lerobot import opened
 from leagents_kedro.episodes.shards import Shards
@@ -27,8 +27,8 @@ type Located = tuple[list[FrameFile], np.ndarray, np.ndarray]
 class FrameReader:
     """Reads the frames of one image or video feature: decoded ones from the cache, others as LeRobot does."""
 
-    def __init__(self, located: Located, decoded: Sequence[DecodedFrames | None], stream: Stream):
-        """Find each frame in its file; ``decoded`` are the files' frames, None for what is streamed."""
+    def __init__(self, located: Located, decoded: Sequence[DecodedFrames | None], stream: Stream, tolerance: float):
+        """Find each frame in its file, within ``tolerance``; ``decoded`` are its frames, None for what is streamed."""
         files, file, place = located
         self._pixels = [frames.pixels if frames else None for frames in decoded]
         self._file = file
@@ -36,7 +36,7 @@ class FrameReader:
         for number, frames in enumerate(decoded):
             if frames:
                 within = file == number
-                self._position[within] = frames.positions(place[within], files[number].path)
+                self._position[within] = frames.positions(place[within], files[number].path, tolerance)
         self._stream = stream
 
     def read(self, frames: "Tensor", *, pinned: bool) -> "Tensor":
@@ -81,6 +81,8 @@ def frame_readers(
     files = [file for its_files, _, _ in located.values() for file in its_files]
     decoded = iter(frame_cache.open(files) if frame_cache else [None] * len(files))
 
+    tolerance = time_tolerance_s(shards.fps)
+
     @cache
     def stored() -> Any:
         return opened(shards, episodes.tolist()).hf_dataset.with_format(None)
@@ -89,7 +91,8 @@ def frame_readers(
         key: FrameReader(
             where,
             [next(decoded) for _ in where[0]],
-            _video_stream(where) if key in videos else _image_stream(stored, key, shards),
+            _video_stream(where, tolerance) if key in videos else _image_stream(stored, key, shards),
+            tolerance,
         )
         for key, where in located.items()
     }
@@ -125,14 +128,14 @@ def _in_columns(shards: Shards, key: str, episodes: np.ndarray) -> Located:
     return files, file, np.concatenate([rows[number] for number in used]).astype(np.float64)
 
 
-def _video_stream(located: Located) -> Stream:
+def _video_stream(located: Located, tolerance_s: float) -> Stream:
     from lerobot.datasets.video_utils import decode_video_frames
 
     files, _, place = located
 
     def stream(number: int, frames: list[int]) -> np.ndarray:
         seconds = place[frames].tolist()
-        return decode_video_frames(files[number].path, seconds, TIME_TOLERANCE_S, "pyav", return_uint8=True).numpy()
+        return decode_video_frames(files[number].path, seconds, tolerance_s, "pyav", return_uint8=True).numpy()
 
     return stream
 

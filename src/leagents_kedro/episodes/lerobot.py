@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from leagents_kedro.episodes.checks import check_dataset, check_episodes
+from leagents_kedro.episodes.format import time_tolerance_s
 from leagents_kedro.episodes.shards import Shards
 
 if TYPE_CHECKING:
@@ -31,5 +32,6 @@ def opened(
         root=shards.root,
         episodes=episodes,
         delta_timestamps=delta_timestamps,
+        tolerance_s=time_tolerance_s(shards.fps),
         video_backend="pyav",  # comes with LeRobot; torchcodec needs libraries of the system
     )

@@ -15,25 +15,41 @@ type Check[Subject] = Callable[[Subject], Iterator[Finding]]
 
 
 class Finding(Record):
-    """A fault: with an ``error`` the loop does not start, a ``warning`` lets it go on."""
+    """A fault: with an ``error`` the loop does not start, a ``warning`` lets it go on.
+
+    ``command`` does what ``fix`` says when it is typed into a shell; it is empty where none does.
+    """
 
     severity: Literal["error", "warning"]
     where: str
     what: str
     fix: str
+    command: str = ""
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}. Fix: {self.fix}"
+        return f"{self.where}: {self.what}. Fix: {self.fix}{': ' * bool(self.command)}{self.command}"
 
 
-def error(where: Path | str, what: str, fix: str) -> Finding:
+def error(where: Path | str, what: str, fix: str, command: str = "") -> Finding:
     """Return a finding that stops the loop."""
-    return Finding(severity="error", where=str(where), what=what, fix=fix)
+    return Finding(severity="error", where=str(where), what=what, fix=fix, command=command)
 
 
-def warning(where: Path | str, what: str, fix: str) -> Finding:
+def warning(where: Path | str, what: str, fix: str, command: str = "") -> Finding:
     """Return a finding that a person should know of."""
-    return Finding(severity="warning", where=str(where), what=what, fix=fix)
+    return Finding(severity="warning", where=str(where), what=what, fix=fix, command=command)
+
+
+def grouped(findings: Iterable[Finding]) -> list[Finding]:
+    """Return one finding for those that differ in their place alone: it names the first, and how many more."""
+    places: dict[Finding, dict[str, None]] = {}
+    for finding in findings:
+        places.setdefault(finding.model_copy(update={"where": ""}), {})[finding.where] = None
+    return [finding.model_copy(update={"where": _place(list(where))}) for finding, where in places.items()]
+
+
+def _place(where: Sequence[str]) -> str:
+    return where[0] + (f" and {len(where) - 1} more" if len(where) > 1 else "")
 
 
 def has_errors(findings: Iterable[Finding]) -> bool:
@@ -55,7 +71,7 @@ def run_checks[Subject](stages: Iterable[Iterable[Check[Subject]]], subject: Sub
                 findings.append(error(where, f"cannot be read: {fault}", "restore it from a copy, or write it anew"))
         if has_errors(findings):
             break
-    return findings
+    return list(dict.fromkeys(findings))
 
 
 def stop_at_errors(findings: Sequence[Finding], kind: type[LeAgentsError]) -> None:
@@ -64,8 +80,8 @@ def stop_at_errors(findings: Sequence[Finding], kind: type[LeAgentsError]) -> No
     Raises:
         LeAgentsError: Of this ``kind``; the message names all errors, a line each.
     """
-    for finding in findings:
+    for finding in grouped(findings):
         if finding.severity == "warning":
             logger.warning("%s", finding)
     if has_errors(findings):
-        raise kind("\n".join(str(finding) for finding in findings if finding.severity == "error"))
+        raise kind("\n".join(str(finding) for finding in grouped(findings) if finding.severity == "error"))
