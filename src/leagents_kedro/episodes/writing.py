@@ -174,7 +174,8 @@ def write_statistics(root: Path) -> None:
     for key, values in _numbers(shards):
         described[key], summaries[key] = describe(values), summarize(values)
     if visual := visual_features(shards.features):
-        described |= {key: load_stats(root)[key] for key in visual}
+        kept = load_stats(root) or {}
+        described |= {key: kept[key] for key in visual if key in kept}
     write_stats(described, root)
     write_summaries(root, summaries)
 
@@ -402,7 +403,8 @@ def _write_merged_statistics(target: Path, base: Shards, additions: Sequence[Sha
     summaries = {key: merge(old[key], summarize(values)) for key, values in new.items()}
     merged = {key: statistics(summary) for key, summary in summaries.items()}
     if visual := visual_features(base.features):
-        kept = map(load_stats, [base.root, *(addition.root for addition in additions)])
-        merged |= aggregate_stats([{key: each[key] for key in visual} for each in kept])
+        kept = [load_stats(shards.root) or {} for shards in (base, *additions)]
+        known = [key for key in visual if all(key in each for each in kept)]
+        merged |= aggregate_stats([{key: each[key] for key in known} for each in kept])
     write_stats(merged, target)
     write_summaries(target, summaries)

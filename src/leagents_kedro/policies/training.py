@@ -365,7 +365,8 @@ def _metadata(config: "TrainPipelineConfig") -> "LeRobotDatasetMetadata":
             f"{config.dataset.root}/meta: stats.json or another file is damaged; restore it from a copy. {error}"
         ) from error
     for key in meta.camera_keys:
-        meta.stats[key] |= {name: torch.tensor(values) for name, values in IMAGENET_STATS.items()}
+        imagenet = {name: torch.tensor(values) for name, values in IMAGENET_STATS.items()}
+        meta.stats[key] = meta.stats.get(key, {}) | imagenet
     return meta
 
 
