@@ -382,7 +382,7 @@ def _shown(file: Path) -> np.ndarray:
 
     with av.open(str(file)) as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]
-        return np.sort([float(packet.pts * packet.time_base) for packet in packets if packet.pts is not None])
+    return np.sort([float(packet.pts * packet.time_base) for packet in packets if packet.pts is not None])
 
 
 def _numbers(subject: ExaminedDataset) -> dict[str, dict[str, Any]]:
