@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from yaml import YAMLError
 
-from leagents_kedro.datasets.versions import version_of
+from leagents_kedro.datasets.versions import inherited, version_of
 from leagents_kedro.errors import LeAgentsError, ParameterError
 from leagents_kedro.foundation.redaction import redacted_errors
 from leagents_kedro.history.replay import Replayed
@@ -122,7 +122,8 @@ def status(env: str | None, json_wanted: bool) -> None:
     if json_wanted:
         click.echo(as_json(runs))
     elif runs:
-        Console().print(render(runs, catalog["blessed"].load()))
+        blessed = version_of(catalog, "blessed", inherited(catalog, history)["blessed"])
+        Console().print(render(runs, blessed.load() if blessed else None))
     else:
         click.echo("The loop has not run yet: there is no cycle in the ledger.")
 
@@ -167,8 +168,35 @@ def abandon(env: str | None, cycle: str, by: str, note: str | None) -> None:
     click.echo(f"abandoned: cycle {cycle}. `kedro run` opens the next one.")
 
 
+@loop.command()
+@env_option
+@click.argument("run_id", metavar="RUN_ID")
+@_by_and_note
+@_tells_errors
+def adopt(env: str | None, run_id: str, by: str, note: str | None) -> None:
+    """Have the next cycle start from what a run wrote that the loop does not know: a stage run by hand."""
+    pins = people.adopt(_catalog(env), run_id, by, note)
+    click.echo(f"adopted: {', '.join(pins)} of {run_id}. The next cycle starts from it.")
+
+
+@loop.command()
+@env_option
+@_by_and_note
+@_tells_errors
+def rebase(env: str | None, by: str, note: str | None) -> None:
+    """Have the next cycle start from the latest versions that are there, whatever the ledger says.
+
+    The way on after a restored backup, or lost files, where nothing better can be restored.
+    """
+    pins = people.rebase(_catalog(env), by, note)
+    click.echo(
+        f"rebased: the next cycle starts from {', '.join(f'{name} {version}' for name, version in pins.items())}."
+    )
+
+
 def _catalog(env: str | None) -> CatalogProtocol:
     with redirect_stdout(sys.stderr):  # Kedro logs there, and programs read the rest
+        pipelines.set_requested(None)
         return settings.SESSION_CLASS.create(env=env).load_context().catalog
 
 

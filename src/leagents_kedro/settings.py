@@ -16,6 +16,7 @@ from leagents_kedro.loop.budgets import (
 )
 from leagents_kedro.loop.configuration import ConfigLoader
 from leagents_kedro.loop.events import EventHooks
+from leagents_kedro.loop.inheritance import InheritanceHooks
 from leagents_kedro.loop.preflight import PreflightHooks
 from leagents_kedro.loop.request import ParameterHooks
 from leagents_kedro.loop.retention import RetentionHooks
@@ -37,6 +38,7 @@ logging.setLogRecordFactory(RedactedRecord)
 SESSION_CLASS = CycleSession
 HOOKS = (
     ParameterHooks(),
+    InheritanceHooks(),
     WarmUpHooks(),
     PreflightHooks(),
     GateHooks(),

@@ -29,7 +29,9 @@ class Project:
 
     @property
     def ledger(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (self.path / "data/ledger.jsonl").read_text().splitlines()]
+        """The ledger without the row of the seed."""
+        rows = map(json.loads, (self.path / "data/ledger.jsonl").read_text().splitlines())
+        return [row for row in rows if row["event"] != "seed"]
 
     @property
     def rows(self) -> list[dict[str, Any]]:

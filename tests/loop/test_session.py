@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -51,7 +52,7 @@ def test_budgets_can_be_raised_later(project):
     assert len(project.rows) == 4
 
 
-EVENTS_OF_TWO_CYCLES = 338
+EVENTS_OF_TWO_CYCLES = 344
 
 
 @pytest.fixture(scope="module")
@@ -168,11 +169,11 @@ def test_one_driver_at_a_time(project):
 
 def test_a_run_id_is_greater_than_all_before_although_the_clock_was_set_back(project):
     project.kedro("run", "--params=loop.max_cycles=1")
-    plain = project.path / "data/candidate"
-    (plain / project.rows[0]["run_id"]).rename(plain / "2999-12-31T23.59.59.999Z")
+    plain, first = project.path / "data/candidate", project.rows[0]["run_id"]
+    shutil.copytree(plain / first, plain / "2999-12-31T23.59.59.999Z")
     project.kedro("run")
     assert project.rows[2]["run_id"] == "3000-01-01T00.00.00.000Z"
-    assert project.rows[2]["pins"]["head"] == "2999-12-31T23.59.59.999Z"
+    assert project.rows[2]["pins"]["head"] == first
 
 
 @pytest.mark.parametrize(

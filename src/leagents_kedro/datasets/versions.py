@@ -1,9 +1,13 @@
-"""Which version of every catalog entry a cycle reads, and under which id it writes."""
+"""Which version of every catalog entry a cycle reads, and under which id it writes.
 
-from collections.abc import Iterable, Mapping
+What a cycle inherits is what the ledger says, whatever lies beside it: see `inherited`.
+"""
+
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import cast
 
+from kedro.framework.project import pipelines
 from kedro.io import CatalogProtocol, DataCatalog
 from kedro.io.core import (
     VERSION_FORMAT,
@@ -17,8 +21,7 @@ from kedro.pipeline import Pipeline
 from leagents_kedro.datasets.published import PublishedDataset
 from leagents_kedro.datasets.workspace import WorkspaceDataset
 from leagents_kedro.errors import LedgerError
-
-NO_VERSION = "none"
+from leagents_kedro.history.history import NO_VERSION, History
 
 
 def versioned_datasets(pipeline: Pipeline, catalog: CatalogProtocol) -> dict[str, AbstractVersionedDataset]:
@@ -44,14 +47,68 @@ def version_of(catalog: CatalogProtocol, name: str, version: str) -> PublishedDa
     return dataset if isinstance(dataset, PublishedDataset) else None
 
 
-def pin(pipeline: Pipeline, datasets: Mapping[str, AbstractVersionedDataset], run_id: str) -> dict[str, str]:
-    """Return the version of every dataset for a run: inputs as they are now, outputs as the run will save them.
+def cycle_datasets(catalog: CatalogProtocol) -> dict[str, AbstractVersionedDataset]:
+    """Return the datasets of a cycle that keep versions, by their names in the catalog."""
+    return versioned_datasets(pipelines["cycle"], catalog)
 
-    An input that has no version yet is pinned to `NO_VERSION`, which never exists: a resumed run must not read
-    what it wrote itself.
+
+def inherited(catalog: CatalogProtocol, history: History) -> dict[str, str]:
+    """Return the version of everything that the next cycle reads, as the ledger tells it.
+
+    A cycle reads what the last closed one wrote to the same place (``mix`` is ``next_mix``, ``head`` the candidate).
+    What the ledger knows of no place has `NO_VERSION`, which never exists: a resumed run must not read what it wrote
+    itself.
     """
-    inputs = pipeline.inputs()
-    return {name: _latest(dataset) if name in inputs else run_id for name, dataset in datasets.items()}
+    datasets = cycle_datasets(catalog)
+    left = {place_of(datasets[name]): version for name, version in history.inherited.items() if name in datasets}
+    return {
+        name: left.get(place_of(dataset), NO_VERSION)
+        for name, dataset in datasets.items()
+        if name in pipelines["cycle"].inputs()
+    }
+
+
+def latest(catalog: CatalogProtocol, history: History) -> dict[str, str]:
+    """Return the greatest version that is there of everything that the next cycle reads, whatever the ledger says."""
+    datasets = cycle_datasets(catalog)
+    return {name: _latest(datasets[name]) for name in inherited(catalog, history)}
+
+
+def pin(catalog: CatalogProtocol, history: History, run_id: str) -> dict[str, str]:
+    """Return the version of every dataset of the next cycle: inputs as inherited, outputs as it will save them."""
+    return dict.fromkeys(cycle_datasets(catalog), run_id) | inherited(catalog, history)
+
+
+def inherited_places(catalog: CatalogProtocol) -> set[str]:
+    """Return where versions are kept that a cycle inherits."""
+    pipelines.set_requested(None)
+    datasets = cycle_datasets(catalog)
+    return {place_of(datasets[name]) for name in pipelines["cycle"].inputs() if name in datasets}
+
+
+def place_of(dataset: AbstractVersionedDataset) -> str:
+    """Return where a dataset keeps its versions, which entries may share."""
+    return str(dataset._filepath)
+
+
+def stray_versions(catalog: CatalogProtocol, history: History) -> dict[str, list[str]]:
+    """Return versions that no row of the ledger names, with the entries that hold them."""
+    found: dict[str, list[str]] = {}
+    for name, dataset in cycle_datasets(catalog).items():
+        for version in _versions(dataset):
+            if version not in history.versions:
+                found.setdefault(version, []).append(name)
+    return found
+
+
+def lost_cycles(catalog: CatalogProtocol, history: History) -> list[str]:
+    """Return the versions later than any in the ledger that whole cycles wrote: it has lost their rows."""
+    cycle, datasets = pipelines["cycle"], cycle_datasets(catalog)
+    outputs = [dataset for name, dataset in datasets.items() if name not in cycle.inputs()]
+    last = max(history.versions, default="")
+    if not outputs or any(_latest(dataset) in {NO_VERSION, last} for dataset in outputs):
+        return []
+    return sorted(set.intersection(*({each for each in _versions(dataset) if each > last} for dataset in outputs)))
 
 
 def next_run_id(datasets: Iterable[AbstractVersionedDataset], run_ids: Iterable[str]) -> str:
@@ -81,3 +138,10 @@ def _latest(dataset: AbstractVersionedDataset) -> str:
         return dataset.resolve_load_version() or NO_VERSION
     except VersionNotFoundError:
         return NO_VERSION
+
+
+def _versions(dataset: AbstractVersionedDataset) -> list[str]:
+    try:
+        return list(dataset.list_versions(full_path=False))
+    except VersionNotFoundError:
+        return []

@@ -9,6 +9,7 @@ from leagents_kedro.datasets.published import is_empty
 from leagents_kedro.datasets.versions import NO_VERSION, version_of
 from leagents_kedro.doctor.checkpoints import changed, examine_checkpoint
 from leagents_kedro.doctor.datasets import examine_dataset
+from leagents_kedro.doctor.inheritance import examine_inheritance, examine_strays
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import LeAgentsError
 from leagents_kedro.foundation.findings import Finding, error, warning
@@ -64,6 +65,8 @@ def _past(catalog: "CatalogProtocol") -> Iterator[Finding]:
     except LeAgentsError as fault:
         yield error("ledger", str(fault), "restore it from a copy, or remove the row that is named and all below it")
         return
+    yield from examine_inheritance(catalog, history)
+    yield from examine_strays(catalog, history)
     cycles = [cycle for run in history.runs for cycle in run.cycles]
     digests: dict[tuple[int, ...], str] = {}
     blessed: str | None = None

@@ -1,12 +1,13 @@
 """What the ledger says: runs of the loop, and the cycles in them.
 
 The ledger holds a pair of rows a cycle, ``opened`` and ``closed`` (or ``abandoned``), between them what interrupted
-attempts cost, ``charged`` and ``resumed``, and people's answers, ``approved`` and ``rejected``. Everything else is
-derived here, so that the driver, the hooks, the pipelines, and the command line see the same past.
+attempts cost, ``charged`` and ``resumed``, and people's answers, ``approved`` and ``rejected``. Between cycles stand
+``seed``, and what people had the next cycle start from: ``adopted`` and ``rebased``. Everything else is derived
+here, so that the driver, the hooks, the pipelines, and the command line see the same past.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -22,6 +23,9 @@ from pydantic import (
 from leagents_kedro.errors import LedgerError
 from leagents_kedro.parameters.validation import faults
 from leagents_kedro.records import CycleRecord, Record, Verdict
+
+NO_VERSION = "none"
+"""The version of a catalog entry that has none yet."""
 
 ENDS_RUN: frozenset[Verdict] = frozenset({"stop", "escalate"})
 
@@ -82,6 +86,31 @@ class Abandoned(_CycleRow):
     event: Literal["abandoned"] = "abandoned"
     by: Annotated[str, Field(min_length=1)]
     note: str | None = None
+
+
+class Seed(Record):
+    """The next cycle starts from demonstrations of this version; the row is written before they are.
+
+    ``pins`` are the catalog entries that are written under it.
+    """
+
+    event: Literal["seed"] = "seed"
+    run_id: str
+    pins: dict[str, str]
+    at: str
+
+
+class Choice(Record):
+    """A person chose the versions of catalog entries from which the next cycle starts.
+
+    They ``adopted`` what one run wrote, or ``rebased`` the loop to what is there: all that a cycle inherits.
+    """
+
+    event: Literal["adopted", "rebased"]
+    pins: dict[str, str]
+    by: Annotated[str, Field(min_length=1)]
+    note: str | None = None
+    at: str
 
 
 class Answer(Record):
@@ -175,6 +204,14 @@ class History:
 
     runs: tuple[Run, ...]
     approved_constitutions: frozenset[str] = frozenset()
+    inherited: Mapping[str, str] = field(default_factory=dict)
+    """The version that each catalog entry was left with, in the order in which they were last told."""
+    choice: Choice | None = None
+    """What a person had the open or next cycle start from."""
+    seed: Seed | None = None
+    """The demonstrations that the next cycle starts from, if it is the first to do so; perhaps not written yet."""
+    versions: frozenset[str] = frozenset()
+    """All versions that a row names."""
 
     @classmethod
     def of(cls, rows: Iterable[dict[str, Any]]) -> "History":
@@ -194,6 +231,10 @@ class History:
         return cls(
             tuple(Run(number, tuple(cycles)) for number, cycles in enumerate(runs, start=1) if cycles),
             frozenset(row.constitution for row in approvals if row.constitution),
+            _inherited(parsed),
+            _last(parsed, Choice, Closed),
+            _last(parsed, Seed, Opened, Choice),
+            _versions(parsed),
         )
 
     @cached_property
@@ -248,9 +289,9 @@ class History:
         return self.runs[-1].cycles[-1] if self.runs else None
 
 
-type Row = Opened | Charged | Resumed | Closed | Abandoned | Answer
+type Row = Opened | Charged | Resumed | Closed | Abandoned | Answer | Seed | Choice
 _ROW: TypeAdapter[Row] = TypeAdapter(
-    Annotated[Opened | Charged | Resumed | Closed | Abandoned | Answer, Field(discriminator="event")]
+    Annotated[Opened | Charged | Resumed | Closed | Abandoned | Answer | Seed | Choice, Field(discriminator="event")]
 )
 
 
@@ -276,6 +317,9 @@ def _cycles(rows: Sequence[Row]) -> list[Cycle]:
             if row.cycle is not None:
                 cycles[-1:] = [_with_answer(last, row, number)]
             continue
+        if isinstance(row, Seed | Choice):
+            _check_between_cycles(row, last, number)
+            continue
         if last is None or last.end:
             expected: tuple[str, int, str] = ("opened", len(cycles) + 1, row.run_id)
         else:
@@ -294,6 +338,43 @@ def _cycles(rows: Sequence[Row]) -> list[Cycle]:
         elif last and isinstance(row, Closed | Abandoned):
             cycles[-1] = replace(last, end=row)
     return cycles
+
+
+def _inherited(rows: Sequence[Row]) -> dict[str, str]:
+    """Return what the rows left: a cycle confirms what it reads, and leaves what it writes once it is closed."""
+    left: dict[str, str] = {}
+    opened: Opened | None = None
+    for row in rows:
+        pins: dict[str, str] = {}
+        if isinstance(row, Opened):
+            opened, pins = row, {name: version for name, version in row.pins.items() if version != row.run_id}
+        elif isinstance(row, Closed) and opened:
+            pins = {name: version for name, version in opened.pins.items() if version == opened.run_id}
+        elif isinstance(row, Seed | Choice):
+            pins = row.pins
+        for name, version in pins.items():
+            left.pop(name, None)
+            left[name] = version
+    return left
+
+
+def _last[R](rows: Sequence[Row], kind: type[R], *unless: type[Row]) -> R | None:
+    """Return the last row of a ``kind``, if none of the kinds ``unless`` came after it."""
+    last = next((row for row in reversed(rows) if isinstance(row, (kind, *unless))), None)
+    return last if isinstance(last, kind) else None
+
+
+def _versions(rows: Sequence[Row]) -> frozenset[str]:
+    pins = (row.pins.values() for row in rows if isinstance(row, Opened | Seed | Choice))
+    return frozenset(version for versions in pins for version in versions) - {NO_VERSION}
+
+
+def _check_between_cycles(row: Seed | Choice, last: Cycle | None, number: int) -> None:
+    if last and last.end is None:
+        raise LedgerError(
+            f"Row {number} of the ledger says {row.event!r} while cycle {last.opened.cycle} is open. The file was "
+            "edited or mixed with another; restore it from a copy, or remove this row."
+        )
 
 
 def _with_answer(cycle: Cycle | None, answer: Answer, number: int) -> Cycle:

@@ -8,11 +8,13 @@ from kedro.framework.project import pipelines
 from kedro.io import CatalogProtocol
 from rich.console import Console
 
-from leagents_kedro.datasets.versions import next_run_id, pin, versioned_datasets
-from leagents_kedro.errors import AwaitingApproval
+from leagents_kedro.datasets.versions import cycle_datasets, inherited, next_run_id, pin
+from leagents_kedro.doctor.inheritance import examine_inheritance
+from leagents_kedro.errors import AwaitingApproval, LedgerError
 from leagents_kedro.foundation.clock import now
+from leagents_kedro.foundation.findings import stop_at_errors
 from leagents_kedro.history.answers import waits_for_approval
-from leagents_kedro.history.history import Charged, Closed, History, Opened, Resumed
+from leagents_kedro.history.history import NO_VERSION, Charged, Closed, History, Opened, Resumed, Seed
 from leagents_kedro.history.status import render, summarise
 from leagents_kedro.loop.accounting import DeviceMeter, uncharged_seconds
 from leagents_kedro.loop.approval import awaiting_cycle
@@ -33,8 +35,8 @@ class Kedro(Protocol):
     def runtime_params(self) -> dict[str, Any]:
         """The parameters that the command gives."""
 
-    def catalog(self) -> CatalogProtocol:
-        """Return the catalog of latest versions."""
+    def catalog(self, load_versions: dict[str, str] | None = None) -> CatalogProtocol:
+        """Return the catalog, of latest versions but for those that are given."""
 
     def parameters(self) -> dict[str, Any]:
         """Return the project's parameters, as the command has them."""
@@ -46,7 +48,8 @@ class Kedro(Protocol):
 class Driver:
     """Repeats the pipeline ``cycle`` until a hook gives a reason to stop.
 
-    Every cycle is one Kedro run, whose id is also the version that it saves. A cycle that was opened and not closed
+    Every cycle is one Kedro run, whose id is also the version that it saves. It inherits what the ledger says,
+    whatever lies beside it. A cycle that was opened and not closed
     is run again under its own id: its inputs stay pinned to the versions that it started from, its nodes get the
     parameters that it was opened with, and outputs that it had published are not made twice.
     """
@@ -62,6 +65,7 @@ class Driver:
         Raises:
             LedgerError: Another process drives the loop, or the ledger is damaged.
         """
+        self._kedro.hook.before_loop(parameters=self._kedro.parameters())
         outputs: dict[str, Any] = {}
         with self._kedro.catalog()["ledger"].lock():
             try:
@@ -91,9 +95,9 @@ class Driver:
         catalog["ledger"].save(row)
         return opened
 
-    def may_open(self, history: History) -> bool:
+    def may_open(self, history: History, catalog: CatalogProtocol) -> bool:
         """Tidy up, and ask all hooks; where one gives a reason not to open another cycle, say it."""
-        catalog, hook = self._kedro.catalog(), self._kedro.hook
+        hook = self._kedro.hook
         hook.between_cycles(history=history, catalog=catalog, closed_here=self._closed_here)
         params = LoopParams.of(self._kedro.parameters())
         reasons = hook.repeat_run(history=history, params=params, catalog=catalog, closed_here=self._closed_here)
@@ -102,24 +106,25 @@ class Driver:
             Console().print(f"No further cycle: {'; '.join(reasons)}", markup=False, soft_wrap=True)
         return not reasons
 
-    def open(self, history: History) -> Opened:
+    def open(self, history: History, catalog: CatalogProtocol) -> Opened:
         """Check the next cycle, seed the mix where there is none, and write down what the cycle starts from.
 
         Raises:
+            LedgerError: What the ledger has it start from is not there.
             LeAgentsError: The cycle could not run.
         """
-        catalog, pipeline = self._kedro.catalog(), pipelines["cycle"]
+        stop_at_errors(examine_inheritance(self._kedro.catalog(), history), LedgerError)
         self._kedro.hook.before_cycle_opened(catalog=catalog)
         if not catalog["mix"].exists():
-            self._kedro.run_pipeline("seed", run_id=self._next_run_id(catalog, history))
-            catalog = self._kedro.catalog()
+            self.seed(history)
+            history, catalog = self._past()
             self._kedro.hook.before_cycle_opened(catalog=catalog)
-        run_id = self._next_run_id(catalog, history)
+        run_id = self._next_run_id(history)
         opened = Opened(
             cycle=history.next_cycle,
             run_id=run_id,
-            pins=pin(pipeline, versioned_datasets(pipeline, catalog), run_id),
-            params=node_parameters(pipeline, self._kedro.parameters()),
+            pins=pin(catalog, history, run_id),
+            params=node_parameters(pipelines["cycle"], self._kedro.parameters()),
             constitution=constitution_digest(catalog),
             code=self._code,
             at=now(),
@@ -127,9 +132,30 @@ class Driver:
         catalog["ledger"].save(opened)
         return opened
 
+    def seed(self, history: History) -> dict[str, Any]:
+        """Collect or import the demonstrations that the next cycle starts from, under the id that the ledger has."""
+        seed = history.seed
+        if seed is None:
+            run_id = self._next_run_id(history)
+            seed = Seed(run_id=run_id, pins={"mix": run_id}, at=now())
+            self._kedro.catalog()["ledger"].save(seed)
+        return self._kedro.run_pipeline("seed", run_id=seed.run_id)
+
+    def seed_by_hand(self) -> dict[str, Any]:
+        """Seed where the ledger has no mix; what is seeded beside one is inherited by no cycle.
+
+        Raises:
+            LedgerError: Another process drives the loop, or the ledger is damaged.
+        """
+        with self._kedro.catalog()["ledger"].lock():
+            history, catalog = self._past()
+            if history.unfinished is None and not catalog["mix"].exists():
+                return self.seed(history)
+        return self._kedro.run_pipeline("seed")
+
     def run(self, opened: Opened) -> dict[str, Any]:
         """Run the cycle, or what of it is missing; an attempt that does not end is charged with its device time."""
-        logger.info("Cycle %d, version %s", opened.cycle, opened.run_id)
+        logger.info("Cycle %d, version %s, %s", opened.cycle, opened.run_id, _starts_from(opened))
         self._meter.reset()
         try:
             return self._kedro.run_pipeline(
@@ -166,8 +192,14 @@ class Driver:
 
     def _next(self) -> Opened | None:
         """Return the cycle to run, if there is to be one; the ledger is read once for it."""
-        history: History = self._kedro.catalog()["ledger"].load()
-        return self.resume(history) or (self.open(history) if self.may_open(history) else None)
+        history, catalog = self._past()
+        return self.resume(history) or (self.open(history, catalog) if self.may_open(history, catalog) else None)
+
+    def _past(self) -> tuple[History, CatalogProtocol]:
+        """Return what the ledger says, and the catalog of the versions that the next cycle inherits by it."""
+        catalog = self._kedro.catalog()
+        history: History = catalog["ledger"].load()
+        return history, self._kedro.catalog(inherited(catalog, history))
 
     def _charge(self, opened: Opened) -> None:
         """Write down what an attempt cost that did not end; where that fails, the next one does it."""
@@ -177,8 +209,8 @@ class Driver:
         except Exception as error:
             logger.warning("The device time of this attempt could not be written down: %s", error)
 
-    def _next_run_id(self, catalog: CatalogProtocol, history: History) -> str:
-        return next_run_id(versioned_datasets(pipelines["cycle"], catalog).values(), history.run_ids)
+    def _next_run_id(self, history: History) -> str:
+        return next_run_id(cycle_datasets(self._kedro.catalog()).values(), history.versions)
 
     def _params_of(self, opened: Opened) -> dict[str, Any]:
         """Return the parameters of the command, where the cycle was opened with others: those of the cycle."""
@@ -198,3 +230,14 @@ class Driver:
             logger.warning("Cycle %d goes on under a constitution that changed since it was opened", opened.cycle)
         if opened.code != self._code:
             logger.warning("Cycle %d was opened by code %s and goes on with %s", opened.cycle, opened.code, self._code)
+
+
+def _starts_from(opened: Opened) -> str:
+    """Tell in a line what a cycle inherits."""
+    inputs = {name: version for name, version in opened.pins.items() if version != opened.run_id}
+    by_version: dict[str, list[str]] = {}
+    for name, version in sorted(inputs.items()):
+        by_version.setdefault(version, []).append(name)
+    nothing = by_version.pop(NO_VERSION, [])
+    told = [f"{', '.join(names)} of {version}" for version, names in sorted(by_version.items(), reverse=True)]
+    return f"starts from {'; '.join(told) or 'nothing'}" + (f" (no {', '.join(nothing)} yet)" if nothing else "")

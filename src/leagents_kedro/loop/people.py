@@ -1,12 +1,15 @@
-"""What people tell the loop: approvals, rejections, and that an open cycle is given up."""
+"""What people tell the loop: approvals, rejections, that an open cycle is given up, what the next one starts from."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from kedro.io import CatalogProtocol
 
+from leagents_kedro.datasets.versions import inherited, latest, stray_versions, version_of
 from leagents_kedro.errors import ParameterError
 from leagents_kedro.foundation.clock import now
-from leagents_kedro.history.history import Abandoned, Answer, Charged, History
+from leagents_kedro.foundation.spelling import no_such
+from leagents_kedro.history.history import Abandoned, Answer, Charged, Choice, History
 from leagents_kedro.loop.accounting import uncharged_seconds
 from leagents_kedro.loop.approval import awaiting_constitution, awaiting_cycle
 from leagents_kedro.loop.retention import discard_abandoned
@@ -54,6 +57,65 @@ def abandon(catalog: CatalogProtocol, cycle: str, by: str, note: str | None = No
             ledger.save(Charged(**row, device_seconds=uncharged_seconds(unfinished, catalog)))
         ledger.save(abandoned)
         discard_abandoned(ledger.load(), catalog)
+
+
+def adopt(catalog: CatalogProtocol, run_id: str, by: str, note: str | None = None) -> dict[str, str]:
+    """Have the next cycle start from what one run wrote, by hand or in a cycle; all else is inherited as before.
+
+    Returns:
+        The catalog entries that the next cycle reads from it, with their version.
+
+    Raises:
+        ParameterError: That run wrote nothing that a cycle inherits, or a cycle is open.
+        LedgerError: The loop is running.
+    """
+
+    def chosen(history: History) -> dict[str, str]:
+        names = [name for name in inherited(catalog, history) if _exists(catalog, name, run_id)]
+        if not names:
+            known = {version for version, names in stray_versions(catalog, history).items()} | set(history.versions)
+            raise ParameterError(f"{no_such('version that a cycle could start from', run_id, known)}")
+        return dict.fromkeys(names, run_id)
+
+    return _choose(catalog, "adopted", chosen, by, note)
+
+
+def rebase(catalog: CatalogProtocol, by: str, note: str | None = None) -> dict[str, str]:
+    """Have the next cycle start from the latest versions that are there, whatever the ledger says.
+
+    Returns:
+        The version of every catalog entry that the next cycle reads.
+
+    Raises:
+        ParameterError: A cycle is open.
+        LedgerError: The loop is running.
+    """
+    return _choose(catalog, "rebased", lambda history: latest(catalog, history), by, note)
+
+
+def _choose(
+    catalog: CatalogProtocol,
+    event: Literal["adopted", "rebased"],
+    chosen: Callable[[History], dict[str, str]],
+    by: str,
+    note: str | None,
+) -> dict[str, str]:
+    ledger = catalog["ledger"]
+    with ledger.lock():
+        history: History = ledger.load()
+        if opened := history.open_cycle:
+            raise ParameterError(
+                f"Cycle {opened.cycle} is open, and keeps what it started from. Let it end (kedro run), or give it up: "
+                f"kedro loop abandon {opened.cycle} --by NAME"
+            )
+        pins = chosen(history)
+        ledger.save(validated(Choice, event, {"event": event, "pins": pins, "by": by, "note": note, "at": now()}))
+        return pins
+
+
+def _exists(catalog: CatalogProtocol, name: str, version: str) -> bool:
+    dataset = version_of(catalog, name, version)
+    return dataset is not None and dataset.exists()
 
 
 def _question(what: str, event: str, history: History, catalog: CatalogProtocol) -> dict[str, Any]:

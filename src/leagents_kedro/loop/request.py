@@ -68,7 +68,10 @@ def _check_keys(given: Collection[str], known: Collection[str]) -> None:
         raise ParameterError(no_such("parameter", key, known))
 
 
-_SLICES = {
+SLICES = ("tags", "node_names", "from_nodes", "to_nodes", "from_inputs", "to_outputs", "namespaces")
+"""The arguments of a session's run that ask for a part of a pipeline."""
+
+_NAMED_BY = {
     "node_names": ("--nodes", "node"),
     "from_nodes": ("--from-nodes", "node"),
     "to_nodes": ("--to-nodes", "node"),
@@ -105,7 +108,7 @@ def check_slice(pipeline: Pipeline, request: Mapping[str, Any]) -> None:
         "tag": {tag for node in pipeline.nodes for tag in node.tags},
         "namespace": {node.namespace for node in pipeline.nodes if node.namespace},
     }
-    for argument, (option, what) in _SLICES.items():
+    for argument, (option, what) in _NAMED_BY.items():
         for name in request.get(argument) or ():
             if name not in known[what]:
                 raise ParameterError(f"{option}: {no_such(what, name, known[what])}")

@@ -20,6 +20,7 @@ from kedro.io import AbstractDataset, CatalogProtocol
 from leagents_kedro.datasets.checkpoint import CheckpointDataset
 from leagents_kedro.datasets.lerobot_shards import LeRobotShards
 from leagents_kedro.datasets.published import PublishedDataset
+from leagents_kedro.datasets.versions import inherited
 from leagents_kedro.datasets.workspace import WorkspaceDataset
 from leagents_kedro.foundation.files import lock
 from leagents_kedro.history.history import History
@@ -147,8 +148,14 @@ def _retire(
     large = {name: each for name, each in datasets.items() if isinstance(each, CheckpointDataset | LeRobotShards)}
     places = {dataset._filepath: dataset for dataset in large.values()}
     versions = {place: dataset.list_versions(full_path=False) for place, dataset in places.items()}
-    kept = {(place, version) for place, known in versions.items() for version in known[: params.keep_last]}
-    kept |= {(large[name]._filepath, version) for name, version in _cited(params, history) if name in large}
+    kept = {
+        (place, version)
+        for place, present in versions.items()
+        for of_the_loop in (True, False)  # what runs by hand wrote takes no place of what the ledger names
+        for version in [each for each in present if (each in history.versions) is of_the_loop][: params.keep_last]
+    }
+    named = [*_cited(params, history), *inherited(catalog, history).items()]
+    kept |= {(large[name]._filepath, version) for name, version in named if name in large}
     kept = _with_named(kept, versions, json.dumps(catalog.load("parameters"), default=str))
     gone: dict[str, list[str]] = defaultdict(list)
     for place, dataset in places.items():

@@ -14,10 +14,9 @@ from leagents_kedro.loop.accounting import DeviceMeter
 from leagents_kedro.loop.driver import Driver
 from leagents_kedro.loop.interruption import clean_exit
 from leagents_kedro.loop.provenance import code_version
-from leagents_kedro.loop.request import check_parameters
+from leagents_kedro.loop.request import SLICES, check_parameters
 from leagents_kedro.loop.specs import LoopSpecs
 
-_SLICES = ("tags", "node_names", "from_nodes", "to_nodes", "from_inputs", "to_outputs", "namespaces")
 _FIXES_VERSIONS = ("run_id", "load_versions")
 
 
@@ -50,15 +49,19 @@ class CycleSession(KedroServiceSession):
         """
         self._contexts.clear()
         self._latest = None
-        if args or not _is_whole_cycle(request):
-            if not args:
-                self._check(request, request.get("pipeline_names") or ["cycle"])
+        if args:
             return super().run(*args, **request)
-        self._check(request, ["cycle", "seed"])
-        command = _Command(self, request)
-        command.hook.before_loop(parameters=command.parameters())
-        with clean_exit():
-            return Driver(command, self._meter, code_version(self._project_path)).drive()
+        names = list(request.get("pipeline_names") or ["cycle"])
+        whole = not any(map(request.get, (*SLICES, *_FIXES_VERSIONS)))
+        if whole and names in (["cycle"], ["__default__"]):
+            self._check(request, ["cycle", "seed"])
+            driver = self._driver(request)
+            with clean_exit():
+                return driver.drive()
+        self._check(request, names)
+        if whole and names == ["seed"]:
+            return self._driver(request).seed_by_hand()
+        return super().run(**request)
 
     def load_context(self, runtime_params: dict[str, Any] | None = None) -> KedroContext:
         """Return the project context; a run reads its configuration once, however many cycles it has."""
@@ -68,6 +71,9 @@ class CycleSession(KedroServiceSession):
         context = super().load_context(runtime_params)
         self._contexts.append((runtime_params, context))
         return context
+
+    def _driver(self, request: dict[str, Any]) -> Driver:
+        return Driver(_Command(self, request), self._meter, code_version(self._project_path))
 
     def _check(self, request: dict[str, Any], names: list[str]) -> None:
         """Check the command before anything is opened or written."""
@@ -83,9 +89,13 @@ class CycleSession(KedroServiceSession):
         context._pipelines_to_validate = ["cycle"]
         return context
 
-    def _catalog(self, runtime_params: dict[str, Any] | None) -> CatalogProtocol:
-        """Return the catalog of latest versions, with what its datasets remember of an earlier look forgotten."""
+    def _catalog(
+        self, runtime_params: dict[str, Any] | None, load_versions: dict[str, str] | None = None
+    ) -> CatalogProtocol:
+        """Return the catalog, with what datasets of latest versions remember of an earlier look forgotten."""
         context = self._context(runtime_params)
+        if load_versions:
+            return context._get_catalog(load_versions=load_versions)
         if self._latest is None:
             self._latest = context._get_catalog()
         for dataset in self._latest._datasets.values():
@@ -109,8 +119,8 @@ class _Command:
     def runtime_params(self) -> dict[str, Any]:
         return self.request.get("runtime_params") or {}
 
-    def catalog(self) -> CatalogProtocol:
-        return self.session._catalog(self.request.get("runtime_params"))
+    def catalog(self, load_versions: dict[str, str] | None = None) -> CatalogProtocol:
+        return self.session._catalog(self.request.get("runtime_params"), load_versions)
 
     def parameters(self) -> dict[str, Any]:
         parameters: dict[str, Any] = self.session._context(self.request.get("runtime_params")).config_loader[
@@ -121,9 +131,3 @@ class _Command:
     def run_pipeline(self, name: str, **changed: Any) -> dict[str, Any]:
         request = self.request | {"only_missing_outputs": False, "pipeline_names": [name]} | changed
         return KedroServiceSession.run(self.session, **request)
-
-
-def _is_whole_cycle(request: dict[str, Any]) -> bool:
-    """Whether the request is for the loop: not another pipeline, a slice, or versions chosen by hand."""
-    names = request.get("pipeline_names") or ["__default__"]
-    return names in (["cycle"], ["__default__"]) and not any(map(request.get, (*_SLICES, *_FIXES_VERSIONS)))

@@ -7,7 +7,7 @@ from leagents_kedro.episodes.checks import check_dataset, check_fit
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import CheckpointError, ParameterError
 from leagents_kedro.gate.rules import schedule
-from leagents_kedro.history.history import History
+from leagents_kedro.history.history import NO_VERSION, Choice, History
 from leagents_kedro.parameters.demonstrations import DemonstrationParams
 from leagents_kedro.parameters.gating import GatingParams
 from leagents_kedro.parameters.harvest import HarvestParams
@@ -36,7 +36,7 @@ def propose_plan(
     """
     for candidate in training.ladder:
         check_rung(candidate, training.device)
-    rung, initial, reason = _next_step(history.cycles, blessed, gating.lineage)
+    rung, initial, reason = _next_step(history.cycles, blessed, gating.lineage, history.choice)
     if misfit := _misfit(training, rung, initial, {"head": head, "blessed": blessed}):
         if training.on_misfit == "stop":
             raise CheckpointError(
@@ -102,13 +102,20 @@ def _misfit(training: TrainingParams, rung: int, initial: Initial, sources: dict
     return found and f"training.ladder[{rung}] does not fit the {initial} checkpoint that it would go on from: {found}"
 
 
-def _next_step(cycles: tuple[CycleRecord, ...], blessed: Checkpoint | None, lineage: str) -> tuple[int, Initial, str]:
+def _next_step(
+    cycles: tuple[CycleRecord, ...], blessed: Checkpoint | None, lineage: str, choice: Choice | None
+) -> tuple[int, Initial, str]:
     if not cycles:
         return 0, "scratch", "the first cycle starts the first rung from scratch"
     last = cycles[-1]
     rung, verdict = last.plan.rung, last.decision.verdict
     if verdict == "escalate":
         return rung + 1, "scratch", f"cycle {last.plan.cycle} escalated: the next rung starts from scratch"
+    if choice and "head" in choice.pins:
+        chosen, head = f"{choice.by} {choice.event} the loop to ", choice.pins["head"]
+        if head == NO_VERSION:
+            return rung, "scratch", f"{chosen}no candidate: the rung starts from scratch"
+        return rung, "head", f"{chosen}the candidate of {head}: training goes on from it"
     returns = verdict == "rollback" or (verdict == "iterate" and lineage == "blessed")
     if returns and blessed is not None and blessed.rung == rung:
         return rung, "blessed", f"cycle {last.plan.cycle} said {verdict}: back to the blessed checkpoint"
