@@ -84,7 +84,7 @@ class Selection(Record):
 
 
 class Checkpoint(Record):
-    """A LeRobot checkpoint on disk: ``path`` holds ``pretrained_model/`` (and ``training_state/``)."""
+    """A LeRobot checkpoint on disk: ``path`` holds ``pretrained_model/``."""
 
     path: Path
     policy_type: str

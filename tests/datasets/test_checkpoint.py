@@ -7,6 +7,7 @@ from leagents_kedro.datasets.checkpoint import CheckpointDataset
 from leagents_kedro.errors import CheckpointError
 from leagents_kedro.policies.checkpoints import checkpoint_digest
 from leagents_kedro.records import Checkpoint
+from support.openings import openings
 
 V1, V2 = "2026-01-01T00.00.00.000Z", "2026-01-02T00.00.00.000Z"
 
@@ -39,8 +40,29 @@ def test_a_checkpoint_is_linked_into_its_version(tmp_path, checkpoint):
     loaded = catalog(tmp_path).load("blessed")
     assert loaded == checkpoint.model_copy(update={"path": tmp_path / "blessed" / V1 / "blessed"})
     assert checkpoint_digest(loaded.pretrained_model) == checkpoint.digest
-    for name in ("pretrained_model/model.safetensors", "training_state/training_step.json"):
-        assert (loaded.path / name).samefile(checkpoint.path / name)
+    assert loaded.pretrained_model.joinpath("model.safetensors").samefile(
+        checkpoint.pretrained_model / "model.safetensors"
+    )
+
+
+def test_the_optimizers_state_stays_where_the_training_goes_on(tmp_path, checkpoint):
+    catalog(tmp_path, "v1").save("blessed", checkpoint)
+    loaded = catalog(tmp_path).load("blessed")
+    assert sorted(path.name for path in loaded.path.iterdir()) == ["checkpoint.json", "pretrained_model"]
+    assert (checkpoint.path / "training_state" / "training_step.json").exists()
+
+
+def test_weights_that_versions_share_are_read_once_a_process(tmp_path, checkpoint):
+    with openings() as opened:
+        for version in ("v1", "v2", "v3"):
+            catalog(tmp_path, version).save("blessed", checkpoint)
+            catalog(tmp_path).load("blessed")
+    assert not any("safetensors" in path for path in opened)  # the digest was computed when the checkpoint was made
+    weights = tmp_path / "blessed" / "v3" / "blessed" / "pretrained_model" / "model.safetensors"
+    weights.write_bytes(b"WEIGHTS")
+    with openings() as opened, pytest.raises(CheckpointError, match="a file changed"):
+        catalog(tmp_path).load("blessed")
+    assert opened.count(str(weights)) == 1
 
 
 def test_it_can_be_published_again_from_where_it_is(tmp_path, checkpoint):

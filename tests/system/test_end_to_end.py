@@ -56,8 +56,10 @@ def story(project: Path) -> list[dict]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, environ):
     project = copy_project(tmp_path_factory.mktemp("undisturbed") / "project", SMALL, with_code=True)
+    (home := project.parent / "home").mkdir()
+    at_home = {name: value for name, value in environ.items() if not name.startswith(("HF_H", "XDG_"))}
     started = time.monotonic()
-    completed = run(project, environ)
+    completed = run(project, at_home | {"HF_HUB_OFFLINE": "1", "HOME": str(home)})
     assert completed.returncode == 0, completed.stdout + completed.stderr
     return project, completed, time.monotonic() - started
 
@@ -67,6 +69,11 @@ def test_the_plain_command_seeds_and_runs_cycles_until_the_budget_is_spent(undis
     assert [row["event"] for row in story(project)] == ["opened", "closed"] * 2
     assert "loop.max_cycles=2" in " ".join(completed.stdout.split())
     assert len(list((project / "data" / "05_model_input" / "mix").glob("*/mix"))) == 3
+
+
+def test_nothing_lies_outside_of_the_project(undisturbed):
+    project, _, _ = undisturbed
+    assert list((project.parent / "home").rglob("*")) == []
 
 
 def test_lerobot_opens_what_the_loop_wrote(undisturbed):

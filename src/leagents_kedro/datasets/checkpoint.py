@@ -10,14 +10,18 @@ from leagents_kedro.policies.checkpoints import checkpoint_digest, missing_files
 from leagents_kedro.records import Checkpoint
 
 _RECORD = "checkpoint.json"
+_TRAINING_STATE = "training_state"
 
 
 class CheckpointDataset(PublishedDataset[Checkpoint | None, Checkpoint | None]):
-    """A folder as ``lerobot-train`` writes it (``pretrained_model/``, ``training_state/``), and its record.
+    """A folder with ``pretrained_model/`` as ``lerobot-train`` writes it, and its record.
 
     Saving hard-links the files of ``checkpoint.path``, so a checkpoint that stays blessed for many cycles
-    takes its space once. ``None``, no checkpoint yet, is a version too: a folder with an ``EMPTY`` file.
-    Loading reads every byte once: a weight that rotted would still load, and act otherwise than it was measured.
+    takes its space once. The optimizer's state, ``training_state/``, is left out: it is twice as large as the weights,
+    and only the training that wrote it goes on from it, in its workspace. ``None``, no checkpoint yet, is a version
+    too: a folder with an ``EMPTY`` file.
+    Loading reads every byte once a process: a weight that rotted would still load, and act otherwise than it was
+    measured.
     """
 
     def _read(self, path: Path) -> Checkpoint | None:
@@ -37,7 +41,7 @@ class CheckpointDataset(PublishedDataset[Checkpoint | None, Checkpoint | None]):
             make_empty(path)
             return
         _check_complete(data.pretrained_model)
-        link_tree(data.path, path, leave_out=(_RECORD,))
+        link_tree(data.path, path, leave_out=(_RECORD, _TRAINING_STATE))
         (path / _RECORD).write_text(data.model_dump_json(indent=2, exclude={"path"}) + "\n", encoding="utf-8")
 
 

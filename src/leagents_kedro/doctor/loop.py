@@ -68,7 +68,6 @@ def _past(catalog: "CatalogProtocol") -> Iterator[Finding]:
     yield from examine_inheritance(catalog, history)
     yield from examine_strays(catalog, history)
     cycles = [cycle for run in history.runs for cycle in run.cycles]
-    digests: dict[tuple[int, ...], str] = {}
     blessed: str | None = None
     for cycle in cycles:
         yield from _versions(cycle, catalog)
@@ -76,7 +75,7 @@ def _past(catalog: "CatalogProtocol") -> Iterator[Finding]:
             candidate = cycle.closed.record.candidate_digest
             blessed = candidate if cycle.closed.record.decision.verdict == "promote" else blessed
             for name, digest in (("candidate", candidate), ("next_blessed", blessed)):
-                yield from _checkpoint(name, cycle.opened.run_id, digest, catalog, digests)
+                yield from _checkpoint(name, cycle.opened.run_id, digest, catalog)
 
 
 def _versions(cycle: Cycle, catalog: "CatalogProtocol") -> Iterator[Finding]:
@@ -113,18 +112,13 @@ def _versions(cycle: Cycle, catalog: "CatalogProtocol") -> Iterator[Finding]:
         yield warning("data", what, "none needed, unless that cycle is to be replayed or compared")
 
 
-def _checkpoint(
-    name: str, version: str, digest: str | None, catalog: "CatalogProtocol", digests: dict[tuple[int, ...], str]
-) -> Iterator[Finding]:
+def _checkpoint(name: str, version: str, digest: str | None, catalog: "CatalogProtocol") -> Iterator[Finding]:
     """The checkpoint is the one that the ledger recorded; files that versions share are read once."""
     dataset = version_of(catalog, name, version)
     folder = Path(dataset._get_load_path(), "pretrained_model") if dataset else None
     if digest is None or folder is None or not folder.is_dir():
         return
-    files = tuple(sorted(file.stat().st_ino for file in folder.rglob("*") if file.is_file()))
-    if files not in digests:
-        digests[files] = checkpoint_digest(folder)
-    if (found := digests[files]) != digest:
+    if (found := checkpoint_digest(folder)) != digest:
         yield changed(folder, digest, found)
 
 

@@ -2,27 +2,37 @@
 
 import hashlib
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from leagents_kedro.errors import CheckpointError, ParameterError
+from leagents_kedro.foundation.files import FileState
 
 PROCESSORS = ("policy_preprocessor.json", "policy_postprocessor.json")
 """What comes before the policy, and after it."""
+_KNOWN_DIGESTS = 64  # of a candidate and a blessed checkpoint, and of those that a doctor holds against the ledger
 _WITHOUT_EFFECT = {"train_config.json", "README.md"}
 
 
 def checkpoint_digest(pretrained_model: Path) -> str:
     """Return the SHA-256 (hex) of what makes a policy act as it does: names and bytes of its files.
 
-    ``train_config.json`` and ``README.md`` do not count: they name folders and dates.
+    ``train_config.json`` and ``README.md`` do not count: they name folders and dates. Files that stayed as they are,
+    and their hard links in other versions, are read once a process.
     """
+    paths = sorted(pretrained_model.rglob("*"))
+    files = [path for path in paths if path.is_file() and path.name not in _WITHOUT_EFFECT]
+    return _digest(tuple((path.relative_to(pretrained_model).as_posix(), FileState.of(path)) for path in files))
+
+
+@lru_cache(maxsize=_KNOWN_DIGESTS)
+def _digest(files: tuple[tuple[str, FileState], ...]) -> str:
     digest = hashlib.sha256()
-    for path in sorted(pretrained_model.rglob("*")):
-        if path.is_file() and path.name not in _WITHOUT_EFFECT:
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-            digest.update(f"{path.relative_to(pretrained_model).as_posix()}\0{content}\n".encode())
+    for name, state in files:
+        with state.path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{name}\0{content}\n".encode())
     return digest.hexdigest()
 
 

@@ -356,10 +356,18 @@ def _metadata(config: "TrainPipelineConfig") -> "LeRobotDatasetMetadata":
     """
     import torch
     from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
+    from lerobot.datasets.io_utils import load_info, load_stats, load_tasks
     from lerobot.utils.constants import IMAGENET_STATS
 
+    class WithoutEpisodes(LeRobotDatasetMetadata):
+        """Does not load the rows of all episodes, of which Hugging Face's library would leave a copy in the home."""
+
+        def _load_metadata(self) -> None:
+            self.info, self.tasks, self.stats = load_info(self.root), load_tasks(self.root), load_stats(self.root)
+            self.episodes = None
+
     try:
-        meta = LeRobotDatasetMetadata(config.dataset.repo_id, root=config.dataset.root)
+        meta = WithoutEpisodes(config.dataset.repo_id, root=config.dataset.root)
     except ValueError as error:  # that of JSON is one
         raise EpisodesError(
             f"{config.dataset.root}/meta: stats.json or another file is damaged; restore it from a copy. {error}"
