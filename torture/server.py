@@ -180,7 +180,6 @@ def become(request: dict[str, Any], log: Path) -> None:
         type(LOGGING).__init__(LOGGING)  # reads conf/logging.yml of the working directory
         sys.argv = ["kedro", *request["arguments"]]
         set_clock(request["clock_s"])
-        sys.modules["datasets"].config.HF_DATASETS_CACHE = str(Path(request["journal"]).with_name("datasets"))
         Events(Path(request["journal"]), request["at"], request["strike"]).watch()
         main()
         code = 0
