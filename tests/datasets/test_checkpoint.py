@@ -46,7 +46,7 @@ def test_a_checkpoint_is_linked_into_its_version(tmp_path, checkpoint):
 
 
 def test_the_optimizers_state_stays_where_the_training_goes_on(tmp_path, checkpoint):
-    catalog(tmp_path, "v1").save("blessed", checkpoint)
+    catalog(tmp_path, V1).save("blessed", checkpoint)
     loaded = catalog(tmp_path).load("blessed")
     assert sorted(path.name for path in loaded.path.iterdir()) == ["checkpoint.json", "pretrained_model"]
     assert (checkpoint.path / "training_state" / "training_step.json").exists()
@@ -54,11 +54,11 @@ def test_the_optimizers_state_stays_where_the_training_goes_on(tmp_path, checkpo
 
 def test_weights_that_versions_share_are_read_once_a_process(tmp_path, checkpoint):
     with openings() as opened:
-        for version in ("v1", "v2", "v3"):
+        for version in (V1, V2):
             catalog(tmp_path, version).save("blessed", checkpoint)
             catalog(tmp_path).load("blessed")
     assert not any("safetensors" in path for path in opened)  # the digest was computed when the checkpoint was made
-    weights = tmp_path / "blessed" / "v3" / "blessed" / "pretrained_model" / "model.safetensors"
+    weights = tmp_path / "blessed" / V2 / "blessed" / "pretrained_model" / "model.safetensors"
     weights.write_bytes(b"WEIGHTS")
     with openings() as opened, pytest.raises(CheckpointError, match="a file changed"):
         catalog(tmp_path).load("blessed")

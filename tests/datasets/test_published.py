@@ -97,10 +97,35 @@ def test_what_people_put_beside_versions_is_no_version_and_stays(tmp_path):
         place.mkdir(parents=True)
     (tmp_path / "entry" / "README.md").touch()
     latest = folder(tmp_path)
-    latest.discard_strays()
+    latest.discard_strays(closed=[])
     assert latest.load() == {"a": "1"}
     assert latest.list_versions(full_path=False) == [V1]
     assert all(place.is_dir() for place in beside)
+
+
+def test_of_a_retired_version_only_a_notice_is_left_and_no_version_is_listed_in_vain(tmp_path):
+    for version in (V1, V2):
+        folder(tmp_path, save=version).save({"a": "1"})
+    dataset = folder(tmp_path)
+    dataset.retire(V2, "let go")
+    assert dataset.load() == {"a": "1"}
+    assert sorted(path.name for path in (tmp_path / "entry").iterdir()) == [".retired", V1]
+    with pytest.raises(KedroDatasetError, match=f"Version {V2} of .* is gone: let go"):
+        folder(tmp_path, load=V2).load()
+
+
+def test_strays_are_looked_for_only_where_a_kill_may_have_left_them(tmp_path):
+    dataset, stray = folder(tmp_path), f"entry/{V1}/.staging-entry"
+    (tmp_path / stray).mkdir(parents=True)
+    dataset.discard_strays(closed=[V1])
+    assert (tmp_path / stray).exists()
+    dataset.discard_strays(closed=[])
+    assert not (tmp_path / "entry" / V1).exists()
+    (tmp_path / "entry" / V1).mkdir(parents=True)
+    (tmp_path / "entry" / ".retired").mkdir()
+    (tmp_path / "entry" / ".retired" / V1).touch()
+    dataset.discard_strays(closed=[V1])
+    assert not (tmp_path / "entry" / V1).exists()
 
 
 def test_the_folders_above_may_have_any_name(tmp_path):

@@ -101,7 +101,7 @@ def test_killed_while_it_is_abandoned_no_later_cycle_sees_it(stuck, kill_at):
     assert stuck.kedro("run").code == 0
     assert [row["event"] for row in stuck.rows].count("abandoned") == 1
     assert stuck_id not in stuck.rows[-2]["pins"].values()
-    left = [path for path in stuck.path.glob(f"data/*/{stuck_id}/*") if not path.name.endswith(".retired")]
+    left = [path for path in stuck.path.glob(f"data/*/{stuck_id}*") if path.is_dir()]
     assert left == []
     assert not list(stuck.path.glob("data/*/.trash"))
 

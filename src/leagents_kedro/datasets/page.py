@@ -2,7 +2,6 @@
 
 from pathlib import Path, PurePath, PurePosixPath
 
-from kedro.io.core import VersionNotFoundError
 from kedro_datasets._typing import HTMLPreview
 
 from leagents_kedro.datasets.published import PublishedDataset
@@ -30,9 +29,3 @@ class PageDataset(PublishedDataset[str, str]):
 
     def _get_version_from_path(self, path: str) -> str:
         return PurePath(path).name.removesuffix(self.suffix)
-
-    def _fetch_latest_load_version(self) -> str:
-        versions = self.list_versions(full_path=False)
-        if not versions:
-            raise VersionNotFoundError(f"Did not find any versions for {self}")
-        return versions[0]

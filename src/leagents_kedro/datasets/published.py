@@ -1,13 +1,14 @@
 """Versions that are there completely or not at all."""
 
+import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
-from kedro.io.core import AbstractDataset, AbstractVersionedDataset, Version
+from kedro.io.core import AbstractDataset, AbstractVersionedDataset, Version, VersionNotFoundError
 from kedro.io.core import DatasetError as KedroDatasetError
 
 from leagents_kedro.datasets.places import local_path
@@ -104,8 +105,9 @@ class PublishedDataset[In, Out](NamedErrors, AbstractVersionedDataset[In, Out | 
         if self.exists():
             return self._read(Path(self._get_load_path()))
         wanted = self._version.load if self._version else None
-        if wanted and (notice := self._notice(wanted)).exists():
-            raise KedroDatasetError(f"Version {wanted} of {self._filepath} is gone: {notice.read_text('utf-8')}.")
+        if wanted and self.retired(wanted):
+            reason = (self._notices / wanted).read_text("utf-8")
+            raise KedroDatasetError(f"Version {wanted} of {self._filepath} is gone: {reason}.")
         if self.optional:
             return None
         raise KedroDatasetError(
@@ -134,34 +136,51 @@ class PublishedDataset[In, Out](NamedErrors, AbstractVersionedDataset[In, Out | 
         """
         place, trash = Path(self._get_versioned_path(version)), Path(self._filepath, ".trash")
         if place.exists():
-            write_atomically(self._notice(version), reason.encode())
+            make_folder(self._notices)
+            write_atomically(self._notices / version, reason.encode())
             trash.mkdir(exist_ok=True)
             place.rename(trash / version)
             remove(trash)
+            _remove_empty(place.parent)
             self.release()
 
-    def discard_strays(self) -> None:
-        """Delete what is left of versions whose saving or retiring was killed; nobody may be at either meanwhile."""
-        for pattern in (".trash", ".staging-*", "*/.staging-*"):
-            for stray in Path(self._filepath).glob(pattern):
+    def discard_strays(self, closed: Collection[str]) -> None:
+        """Delete what is left of versions whose saving or retiring was killed; nobody may be at either meanwhile.
+
+        ``closed`` are the ids of runs that saved all that they had to: unless retired, theirs are not looked at.
+        """
+        folder = Path(self._filepath)
+        for stray in (folder / ".trash", *folder.glob(".staging-*"), *self._notices.glob(".staging-*")):
+            remove(stray)
+        doubtful = set(_names(folder)) - (set(closed) - set(_names(self._notices)))
+        for version in (folder / name for name in doubtful if is_version(name)):
+            for stray in version.glob(".staging-*"):
                 remove(stray)
-        for folder in Path(self._filepath).glob("*/"):
-            if is_version(folder.name) and not any(folder.iterdir()):
-                folder.rmdir()
+            _remove_empty(version)
 
     def retired(self, version: str) -> bool:
         """Whether `retire` deleted this version."""
-        return self._notice(version).exists()
+        return (self._notices / version).exists()
+
+    @property
+    def _notices(self) -> Path:
+        """The folder that says why versions were retired: those that are there can be listed without them."""
+        return Path(self._filepath, ".retired")
+
+    def _fetch_latest_load_version(self) -> str:
+        """Return the newest version that is there; Kedro would look for all of them first."""
+        if self._cached_load_version is None:
+            places = sorted((name.removesuffix(self.suffix) for name in _names(Path(self._filepath))), reverse=True)
+            there = (name for name in places if is_version(name) and Path(self._get_versioned_path(name)).exists())
+            self._cached_load_version = next(there, None)
+        if self._cached_load_version is None:
+            raise VersionNotFoundError(f"Did not find any versions for {self}")
+        return self._cached_load_version
 
     def _places(self, pattern: str) -> list[str]:
         """Return where versions are; Kedro's ``pattern`` would also find what people put beside them."""
-        folder = Path(self._filepath)
-        names = [path.name.removesuffix(self.suffix) for path in folder.iterdir()] if folder.is_dir() else []
+        names = (name.removesuffix(self.suffix) for name in _names(Path(self._filepath)))
         return [str(self._get_versioned_path(name)) for name in names if is_version(name)]
-
-    def _notice(self, version: str) -> Path:
-        place = Path(self._get_versioned_path(version))
-        return place.with_name(f".{place.name}.retired")
 
     def __init_subclass__(cls, **kwargs: Any):
         """Give a class without a constructor the plain one, as Kedro wraps it once more to note its arguments."""
@@ -181,6 +200,15 @@ class PublishedDataset[In, Out](NamedErrors, AbstractVersionedDataset[In, Out | 
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath), "version": self._version}
+
+
+def _names(folder: Path) -> list[str]:
+    return os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208 - a path for each would cost the most
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):  # it is a file, or something is in it
+        folder.rmdir()
 
 
 @contextmanager

@@ -77,6 +77,7 @@ class RetentionHooks:
         """Delete what abandoned cycles published, scratch, what killed runs left, and what retention lets go."""
         discard_abandoned(history, catalog)
         datasets = _datasets(catalog)
+        closed = {cycle.opened.run_id for run in history.runs for cycle in run.cycles if cycle.closed}
         with self._alone(catalog) as alone:
             for workspace in _workspaces(catalog):
                 for folder in workspace.folders():
@@ -84,7 +85,7 @@ class RetentionHooks:
                         workspace.discard(folder.name)
             for dataset in datasets.values():
                 if alone and not closed_here and isinstance(dataset, PublishedDataset):
-                    dataset.discard_strays()
+                    dataset.discard_strays(closed)
             if alone and (params := _params(catalog.load("parameters"))):
                 _retire(params, history, catalog, datasets)
 
