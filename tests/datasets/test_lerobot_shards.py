@@ -8,7 +8,7 @@ from kedro.io.core import Version
 from leagents_kedro.datasets.lerobot_shards import LeRobotShards
 from leagents_kedro.episodes.checks import check_dataset
 from leagents_kedro.episodes.lerobot import opened
-from leagents_kedro.episodes.shards import Appended, NewEpisodes, Shards
+from leagents_kedro.episodes.shards import Appended, Imported, NewEpisodes, Shards
 from leagents_kedro.errors import EpisodesError
 from support.datasets import numbers, random_episode
 
@@ -59,6 +59,16 @@ def test_a_dataset_from_elsewhere_is_copied_since_its_owner_may_edit_it(mix, tmp
     assert not mix("1").load().data_files[0].samefile(elsewhere.load().data_files[0])
     assert mix("1").load().data_files[0].read_bytes() == elsewhere.load().data_files[0].read_bytes()
     assert not (mix("1").load().root / "meta" / "leagents").exists(), "an owner who edits it does not keep that up"
+
+
+def test_a_dataset_of_others_is_taken_over_with_the_features_that_are_asked_for(mix, tmp_path):
+    elsewhere = LeRobotShards(str(tmp_path / "elsewhere"), Version("1", "1"))
+    elsewhere.save(new_episodes(1, ("reach",)))
+    source = elsewhere.load()
+    fewer = {key: feature for key, feature in source.features.items() if key != "observation.state"}
+    mix("1").save(Imported(source, fewer))
+    assert mix("1").load().features == fewer
+    assert len(opened(mix("1").load())) == source.total_frames
 
 
 @pytest.mark.parametrize("nothing", [None, new_episodes(0, ())], ids=["none", "no episodes"])

@@ -9,7 +9,7 @@ import pytest
 
 from leagents_kedro.doctor.datasets import examine_dataset
 from leagents_kedro.foundation.findings import Finding
-from support.damage import Damage, column, episodes, frames, number, put, statistics, torn, without
+from support.damage import Damage, column, episodes, frames, more, number, put, statistics, torn, without
 from support.datasets import as_v21
 
 
@@ -50,6 +50,7 @@ FAULTS: dict[str, tuple[Damage, str]] = {
     "two spellings": (misspelled("Pick up the cup!"), "differ in case, spaces, or marks"),
     "not a number": (not_a_number, "statistics of 'action' should be finite"),
     "not a number in a frame": (frames("action", number(40, 1, float("nan"))), "'action' should be finite, 1 frames"),
+    "more to see": (more("observation.force", "float32"), "does not give 'observation.force'"),
     "twice": (repeated, "the same numbers as an earlier episode"),
 }
 

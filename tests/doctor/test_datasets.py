@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -5,7 +6,7 @@ import numpy as np
 import pytest
 
 from leagents_kedro.doctor.datasets import examine_dataset
-from support.damage import Damage, column, episodes, frames, info, put, statistics, torn, without
+from support.damage import Damage, column, episodes, feature, frames, info, more, number, put, statistics, torn, without
 from support.datasets import as_v21
 
 
@@ -18,6 +19,11 @@ def inverted(pattern: str, offset: int) -> Damage:
         file.write_bytes(content)
 
     return damage
+
+
+def unnamed_action(root: Path) -> None:
+    features = json.loads((root / "meta" / "info.json").read_text())["features"]
+    info(features={{"action": "actions"}.get(key, key): value for key, value in features.items()})(root)
 
 
 def repeated(root: Path) -> None:
@@ -65,6 +71,8 @@ ERRORS = {
     "tasks in disorder": (column("meta/tasks.parquet", "task_index", list.reverse), "count from 0", "restore"),
     "time": (frames("timestamp", put(3, 7.0)), "frame_index / fps", "episode 0", "fps in meta/info.json"),
     "one bit": (frames("action", lambda v: put(50, [v[50][0], v[50][1] + 1e-6])(v)), "episode 1: not what was", "copy"),
+    "more to see": (more("observation.force", "float32"), "'observation.force'", "feature_names=["),
+    "actions": (unnamed_action, "should have 'action'", "is it 'actions'?", "rename the column"),
     "fps": (info(fps=20), "fps should be 10, got 20", "suite.options"),
 }
 
@@ -80,6 +88,18 @@ def test_what_we_break_is_found_with_its_fix(sound, copied, needs, damage, fragm
 
 
 WARNINGS = {
+    "constant": (
+        frames("action", lambda values: [number(n, 1, 2.0)(values) for n in range(len(values))]),
+        "'action' is the same in all frames in dimension 1",
+        "if it never changes",
+    ),
+    "more": (more("subtask_index", "int64"), "has 'subtask_index', which the environment does not", "leaves that out"),
+    "text": (more("note", "string"), "has 'note', which the environment does not give", "an import leaves that out"),
+    "other numbers": (
+        feature("action", dtype="float64"),
+        "has 'action' as other numbers than",
+        "an import converts them",
+    ),
     "two sentences": (frames("task_index", put(3, 1)), "episode 0: several sentences", "none needed"),
     "still": (
         frames("action", lambda values: [put(n, [1.0, 2.0])(values) for n in range(30)]),

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from leagents_kedro.episodes.checks import check_dataset
-from leagents_kedro.episodes.columns import INDEX_COLUMNS, numeric_features, read_columns
+from leagents_kedro.episodes.columns import INDEX_COLUMNS, numeric_features, read_columns, recorded_features, taken_over
 from leagents_kedro.episodes.digests import episode_digests
 from leagents_kedro.episodes.lerobot import opened
 from leagents_kedro.episodes.shards import Episode, Shards
@@ -442,6 +442,56 @@ def test_an_import_links_frames_and_copies_meta(make_shards, tmp_path):
     assert contents(tmp_path / "imported") == contents(source.root)
     assert inodes(tmp_path / "imported", "data/*/*") == inodes(source.root, "data/*/*")
     assert not inodes(tmp_path / "imported", "meta/*.json") & inodes(source.root, "meta/*.json")
+
+
+def test_an_import_leaves_out_what_nobody_reads_and_converts_what_policies_read(random_episodes, state, tmp_path):
+    """A writer's own columns, and numbers of other types, index columns too."""
+    others = {
+        "action": state["action"] | {"dtype": "float64"},
+        "observation.state": state["observation.state"] | {"dtype": "int64"},
+        "observation.gripper": {"dtype": "bool", "shape": (1,), "names": None},
+        "next.success": state["next.success"] | {"dtype": "float32"},
+        "subtask_index": {"dtype": "int64", "shape": (1,), "names": None},
+        "quality": {"dtype": "bool", "shape": (1,), "names": None},
+    }
+    episodes = random_episodes(3, others, (4, 6), ("wave", "bow"))
+    source = written_by_lerobot(tmp_path / "source", episodes, others)
+    (file,) = source.data_files
+    table = pq.read_table(file)
+    table = table.append_column("note", pa.array(["fine"] * len(table)))
+    for name, kind in (("timestamp", pa.float64()), ("frame_index", pa.int32())):
+        table = table.set_column(table.column_names.index(name), name, table[name].cast(kind))
+    pq.write_table(table.replace_schema_metadata(None), file)
+    features = source.info["features"] | {"note": {"dtype": "string", "shape": [1], "names": None}}
+    features["timestamp"]["dtype"], features["frame_index"]["dtype"] = "float64", "int32"
+    (source.root / "meta" / "info.json").write_text(json.dumps(source.info | {"features": features}))
+    before = contents(source.root)
+    wanted = state | {"observation.gripper": {"dtype": "float32", "shape": (1,), "names": None}}
+    import_dataset(source.root, tmp_path / "mix", taken_over(Shards(source.root).features, wanted), shares_files=False)
+    mix = check_dataset(tmp_path / "mix")
+    kept = {"action", "observation.state", "observation.gripper"}
+    assert recorded_features(mix.features).keys() == kept
+    assert {mix.features[key]["dtype"] for key in kept | {"timestamp"}} == {"float32"}
+    assert [item["task"] for item in items_of(mix)] == ["wave"] * 4 + ["bow"] * 6
+    assert_exact_statistics(mix)
+    np.testing.assert_allclose(
+        read_columns(mix.data_files, {"action": mix.features["action"]})["action"],
+        np.concatenate([episode.columns["action"] for episode in episodes]),
+        rtol=1e-6,
+    )
+    rollouts = {key: wanted[key] for key in recorded_features(mix.features)}
+    append_datasets(
+        mix,
+        [make_written(tmp_path / "new", random_episodes(4, rollouts, (3,), ("wave",)), rollouts)],
+        tmp_path / "grown",
+    )
+    assert len(items_of(check_dataset(tmp_path / "grown"))) == 13
+    assert contents(source.root) == before
+
+
+def make_written(root, episodes, features):
+    write_episodes(root, episodes, features, 10, "sim")
+    return Shards(root)
 
 
 def test_an_import_from_the_hub_cache_follows_its_links(make_shards, tmp_path):

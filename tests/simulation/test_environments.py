@@ -32,3 +32,10 @@ def test_experts_are_there_or_their_absence_is_named() -> None:
     assert not environment_of("metaworld").has_experts()
     with pytest.raises(ParameterError, match="'pusht' has no scripted experts; only metaworld_state has"):
         environment_of("pusht").expert("PushT-v0")
+
+
+def test_images_have_the_size_of_options_where_the_environment_heeds_them() -> None:
+    asked = {"observation_height": 256, "observation_width": 320}
+    assert environment_of("libero").size_options({}, 256, 320) == asked
+    assert environment_of("libero").size_options({"observation_width": 320}, 256, 320) == {"observation_height": 256}
+    assert environment_of("pusht").size_options({}, 256, 320) == {}

@@ -20,6 +20,28 @@ def info(**changes: object) -> Damage:
     return damage
 
 
+def feature(key: str, **changes: object) -> Damage:
+    """Change what ``meta/info.json`` says of a feature, or add one."""
+
+    def damage(root: Path) -> None:
+        features = json.loads((root / "meta" / "info.json").read_text())["features"]
+        info(features=features | {key: features.get(key, {}) | changes})(root)
+
+    return damage
+
+
+def more(key: str, dtype: str) -> Damage:
+    """Add a column."""
+
+    def damage(root: Path) -> None:
+        (file,) = root.glob("data/*/*")
+        table = pq.read_table(file)
+        pq.write_table(table.append_column(key, pa.array([0] * len(table)).cast(dtype)), file)
+        feature(key, dtype=dtype, shape=[1], names=None)(root)
+
+    return damage
+
+
 def statistics(change: Callable[[dict], object]) -> Damage:
     """Change ``meta/stats.json``."""
 

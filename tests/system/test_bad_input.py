@@ -438,7 +438,7 @@ DATASETS = {
     "no statistics": (without("meta/stats.json"), "stats.json", "training normalizes with", "recompute_stats"),
     "another fps": (info(fps=30), "v3", "fps should be 80, got 30", "suite.environment or suite.options"),
     "another arm": (features(**{"observation.joints": {}}), "'observation.joints'", "does not give", "suite.options"),
-    "another hand": (features(action={"shape": [4], "dtype": "float64"}), "'action'", "float32 (4,)", "lerobot-edit"),
+    "another hand": (features(action={"shape": [3]}), "'action'", "should be float32 (4,)", "suite.options"),
     "not a number": (
         frames("action", number(12, 1, math.nan)),
         "'action' should be finite",

@@ -7,11 +7,11 @@ from kedro_datasets._typing import TablePreview
 
 from leagents_kedro.datasets.published import PublishedDataset, is_empty, make_empty
 from leagents_kedro.episodes.compaction import compact_dataset
-from leagents_kedro.episodes.shards import Appended, NewEpisodes, Shards
+from leagents_kedro.episodes.shards import Appended, Imported, NewEpisodes, Shards
 from leagents_kedro.episodes.writing import append_datasets, import_dataset, write_episodes
 
 
-class LeRobotShards(PublishedDataset[NewEpisodes | Appended | Shards | None, Shards | None]):
+class LeRobotShards(PublishedDataset[NewEpisodes | Appended | Imported | Shards | None, Shards | None]):
     """A LeRobotDataset v3 a version, as ``lerobot-train --dataset.root=...`` opens it.
 
     Saving writes new episodes, appends datasets to one and compacts it, or takes over another. What another version of
@@ -36,7 +36,7 @@ class LeRobotShards(PublishedDataset[NewEpisodes | Appended | Shards | None, Sha
     def _read(self, path: Path) -> Shards | None:
         return None if is_empty(path) else Shards(path)
 
-    def _write(self, data: NewEpisodes | Appended | Shards | None, path: Path) -> None:
+    def _write(self, data: NewEpisodes | Appended | Imported | Shards | None, path: Path) -> None:
         match data:
             case None | NewEpisodes(episodes=()):
                 make_empty(path)
@@ -46,6 +46,8 @@ class LeRobotShards(PublishedDataset[NewEpisodes | Appended | Shards | None, Sha
                 append_datasets(base, additions, path)
                 if compacted:
                     compact_dataset(path)
+            case Imported(source, features):
+                import_dataset(source.root, path, features, shares_files=False)
             case Shards(root):
                 published = Path(self._filepath).resolve() in root.resolve().parents
                 import_dataset(root, path, shares_files=published)

@@ -16,14 +16,16 @@ import numpy as np
 
 from leagents_kedro.episodes.checks import COPY, FORM, RECOMPUTE, REWRITE, differences_from
 from leagents_kedro.episodes.columns import (
+    Features,
     is_read,
     numeric_features,
     read_columns,
     read_table,
     recorded_features,
+    taken_over,
     visual_features,
 )
-from leagents_kedro.episodes.commands import delete_command, recompute_command, rename_command
+from leagents_kedro.episodes.commands import delete_command, recompute_command, remove_command, rename_command
 from leagents_kedro.episodes.digests import computed_digests, kept_digests
 from leagents_kedro.episodes.format import MOMENTS, QUANTILES, TIME_TOLERANCE_S, VIDEO_PATH, time_tolerance_s
 from leagents_kedro.episodes.frame_cache import nearest_of
@@ -32,6 +34,7 @@ from leagents_kedro.episodes.statistics import recorded_statistics
 from leagents_kedro.foundation.findings import Check, Finding, error, run_checks, warning
 from leagents_kedro.foundation.spelling import nearest
 from leagents_kedro.records import Suite
+from leagents_kedro.simulation.environments import environment_of
 
 _VALUE_TOLERANCE = 0.01  # of a feature's range: LeRobot sums in float32
 _FLOAT32_TOLERANCE = 1e-3
@@ -130,7 +133,7 @@ def _has_statistics(subject: ExaminedDataset) -> Iterator[Finding]:
         yield error(file, what, RECOMPUTE, recompute_command(subject.root, unreadable=True))
         return
     recompute = RECOMPUTE, recompute_command(subject.root)
-    normalized = {key: feature for key, feature in recorded_features(shards.features).items() if is_read(key)}
+    normalized = {key: feature for key, feature in recorded_features(shards.features).items() if is_read(key, feature)}
     for key in visual_features(normalized):
         if missing := [name for name in MOMENTS if name not in statistics.get(key, {})]:
             fix = (
@@ -155,10 +158,44 @@ def _has_statistics(subject: ExaminedDataset) -> Iterator[Finding]:
 
 
 def _fits_the_environment(subject: ExaminedDataset) -> Iterator[Finding]:
-    if suite := subject.suite:
-        for difference in differences_from(subject.shards, suite.features, suite.fps):
-            fix = "change suite.environment or suite.options, or the dataset with lerobot-edit-dataset"
-            yield error(subject.root, f"does not fit the environment: {difference}", fix)
+    """The dataset fits once it is imported: what then differs is an error, what the import changes a warning."""
+    if (suite := subject.suite) is None:
+        return
+    own = subject.shards.features
+    taken = taken_over(own, suite.features)
+    unknown = [key for key in recorded_features(taken) if key not in suite.features]
+    fitting = {key: feature for key, feature in taken.items() if key not in unknown}
+    for difference in differences_from(fitting, subject.shards.fps, suite.features, suite.fps):
+        fix = f"change suite.environment or suite.options{_sizes_that_fit(suite, taken)}, or write the dataset anew"
+        yield error(subject.root, f"does not fit the environment: {difference}", fix)
+    if unknown:
+        what = f"does not fit the environment: the environment does not give {_some(map(repr, unknown))}"
+        fix = "change suite.environment or suite.options, or leave what policies would read out, in a copy"
+        yield error(subject.root, what, fix, remove_command(subject.root, unknown))
+    if left := [key for key in own if key not in taken]:
+        what = f"has {_some(map(repr, left))}, which the environment does not give, and policies do not read"
+        yield warning(subject.root, what, "none needed: an import leaves that out")
+    if other := [key for key, feature in taken.items() if feature["dtype"] != own[key]["dtype"]]:
+        what = f"has {_some(map(repr, other))} as other numbers than LeRobot or the environment"
+        yield warning(subject.root, what, "none needed: an import converts them")
+
+
+def _sizes_that_fit(suite: Suite, own: Features) -> str:
+    """Return the environment's options by which it would show images of the size that the dataset has."""
+    sizes: dict[str, int] = {}
+    for key, feature in visual_features(suite.features).items():
+        if key in own and tuple(own[key]["shape"]) != tuple(feature["shape"]):
+            sizes |= environment_of(suite.environment).size_options(suite.options, *own[key]["shape"][:2])
+    return f" ({', '.join(f'{name}: {size}' for name, size in sizes.items())})" if sizes else ""
+
+
+def _has_actions(subject: ExaminedDataset) -> Iterator[Finding]:
+    features = subject.shards.features
+    if "action" not in features:
+        similar = nearest("action", set(features))
+        said = f"; is it {similar!r}?" if similar else ""
+        fix = "rename the column in data/, and in meta/info.json, stats.json, and episodes; or write the dataset anew"
+        yield error(subject.root, f"should have 'action', which LeRobot's policies learn, has none{said}", fix)
 
 
 def _covers_the_suite(subject: ExaminedDataset) -> Iterator[Finding]:
@@ -290,6 +327,17 @@ def _acts(subject: ExaminedDataset) -> Iterator[Finding]:
         yield warning(subject.root / "data", what, *subject.without(still.tolist()))
 
 
+def _varies(subject: ExaminedDataset) -> Iterator[Finding]:
+    """Without spread a dimension is normalized by 1e-8: where it is another in evaluation, the policy sees millions."""
+    for key in ("observation.state", "action"):
+        if key in subject.columns:
+            rows = subject.columns[key].reshape(subject.shards.total_frames, -1)
+            if len(same := np.flatnonzero(rows.min(axis=0) == rows.max(axis=0))):
+                what = f"'{key}' is the same in all frames in dimension {_some(map(str, same))}, so its std is 0"
+                fix = "none, if it never changes; else record it anew, or leave the dimension out"
+                yield warning(subject.root / "data", what, fix)
+
+
 def _has_the_episodes_that_were_kept(subject: ExaminedDataset) -> Iterator[Finding]:
     kept = kept_digests(subject.shards)
     if kept is not None and (changed := np.flatnonzero(kept.to_numpy() != subject.digests)).size:
@@ -338,6 +386,7 @@ _FORM: tuple[tuple[Check[ExaminedDataset], ...], ...] = (
         _has_sentences,
         _has_frames,
         _has_statistics,
+        _has_actions,
         _fits_the_environment,
         _covers_the_suite,
     ),
@@ -352,6 +401,7 @@ _CONTENT: tuple[tuple[Check[ExaminedDataset], ...], ...] = (
         _has_the_statistics_of_its_rows,
         _has_the_quantiles_of_its_rows,
         _acts,
+        _varies,
         _has_the_episodes_that_were_kept,
         _has_no_episode_twice,
         _has_all_video_frames,

@@ -66,23 +66,23 @@ def check_fit(shards: Shards, features: Features, fps: int) -> None:
     Raises:
         EpisodesError: Features or fps differ; names all differences.
     """
-    if differences := differences_from(shards, features, fps):
+    if differences := differences_from(shards.features, shards.fps, features, fps):
         raise EpisodesError(
             f"{shards.root} does not fit the environment: {'; '.join(differences)}. Change the environment's options, "
-            "or the dataset with lerobot-edit-dataset"
+            "or import the dataset again (demonstrations.source: folder), which converts what can be"
         )
 
 
-def differences_from(shards: Shards, features: Features, fps: int) -> list[str]:
-    """Return what `check_fit` would refuse, one sentence each."""
-    own = recorded_features(shards.features)
-    differences = [f"fps should be {fps}, got {shards.fps}"] if shards.fps != fps else []
-    for key, feature in features.items():
+def differences_from(own: Features, own_fps: int, wanted: Features, fps: int) -> list[str]:
+    """Return what `check_fit` would refuse of a dataset with its ``own`` features and fps, one sentence each."""
+    own = recorded_features(own)
+    differences = [f"fps should be {fps}, got {own_fps}"] if own_fps != fps else []
+    for key, feature in wanted.items():
         if key not in own:
             differences += [] if key.startswith("next.") else [f"'{key}' is missing"]
         elif _layout(own[key]) != _layout(feature):
             differences.append(f"'{key}' should be {_describe(feature)}, got {_describe(own[key])}")
-    return differences + [f"the environment does not give '{key}'" for key in own if key not in features]
+    return differences + [f"the environment does not give '{key}'" for key in own if key not in wanted]
 
 
 def _has_info(shards: Shards) -> Iterator[Finding]:

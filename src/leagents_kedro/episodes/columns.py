@@ -32,9 +32,36 @@ def numeric_features(features: Features) -> Features:
     return {key: feature for key, feature in features.items() if feature["dtype"] not in others}
 
 
-def is_read(key: str) -> bool:
-    """Whether LeRobot's policies read a feature of this name, or learn to give it."""
-    return key.startswith(("observation", "action"))
+def is_read(key: str, feature: dict[str, Any]) -> bool:
+    """Whether LeRobot's policies read a feature, or learn to give it: every image, and what their names begin with."""
+    return feature["dtype"] in {"image", "video"} or key.startswith(("observation", "action"))
+
+
+def taken_over(own: Features, wanted: Features) -> Features:
+    """Return what an import makes of a dataset's ``own`` features, so that episodes with those ``wanted`` can follow.
+
+    Numbers become the wanted float type, and index columns LeRobot's. What is not wanted, or not so, is left out where
+    no policy reads it. What then differs still cannot be mended by an import.
+    """
+    taken = {}
+    for key, feature in own.items():
+        if key in INDEX_COLUMNS:
+            taken[key] = feature | {"dtype": "float32" if key == "timestamp" else "int64"}
+        elif key not in wanted:
+            if is_read(key, feature):
+                taken[key] = feature
+        elif _becomes(feature, wanted[key]):
+            taken[key] = feature | {"dtype": wanted[key]["dtype"]}
+        elif is_read(key, feature) or same_values(feature, wanted[key]):
+            taken[key] = feature | {"names": feature.get("names") or wanted[key]["names"]}
+    return taken
+
+
+def _becomes(own: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether numbers can be read as those that are wanted without another meaning."""
+    numbers = numeric_features({"own": own, "wanted": wanted})
+    same_shape = tuple(own["shape"]) == tuple(wanted["shape"])
+    return len(numbers) == 2 and same_shape and wanted["dtype"].startswith("float")
 
 
 def same_values(one: dict[str, Any], other: dict[str, Any]) -> bool:

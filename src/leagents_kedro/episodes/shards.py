@@ -211,6 +211,14 @@ class NewEpisodes:
 
 
 @dataclass(frozen=True)
+class Imported:
+    """A dataset of others that is to be taken over with the ``features`` that `columns.taken_over` names."""
+
+    source: Shards
+    features: Features
+
+
+@dataclass(frozen=True)
 class Appended:
     """A dataset that is to hold ``base`` and, after it, what ``additions`` have beyond it.
 

@@ -4,6 +4,7 @@ What a new version shares with an old one is hard-linked, so it costs neither ti
 write the small files of ``meta/``.
 """
 
+import json
 import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -132,10 +133,11 @@ def append_datasets(base: Shards, additions: Sequence[Shards], target: Path) -> 
     _write_merged_statistics(target, base, list(new), data_file)
 
 
-def import_dataset(source: Path, target: Path, *, shares_files: bool = True) -> None:
+def import_dataset(source: Path, target: Path, features: Features | None = None, *, shares_files: bool = True) -> None:
     """Make ``target`` a dataset with the content of ``source``: ``meta/`` copied, frames and videos linked or copied.
 
     Only where nobody edits ``source`` in place may they share files, and is what ``meta/leagents`` says taken over.
+    Where other ``features`` are given, columns that they do not name are left out, and numbers become theirs.
 
     Raises:
         EpisodesError: ``source`` is no complete LeRobotDataset v3, or ``target`` exists.
@@ -147,6 +149,18 @@ def import_dataset(source: Path, target: Path, *, shares_files: bool = True) -> 
     shutil.copytree(
         source / "meta", target / "meta", ignore=None if shares_files else shutil.ignore_patterns("leagents")
     )
+    if features is not None and features != Shards(source).features:
+        _convert(Shards(target), features)
+
+
+def _convert(shards: Shards, features: Features) -> None:
+    """Give the dataset, which shares no file with another, other ``features``."""
+    before = shards.features
+    (shards.root / "meta" / "info.json").write_text(json.dumps(shards.info | {"features": features}, indent=4))
+    if any(key not in features or features[key]["dtype"] != feature["dtype"] for key, feature in before.items()):
+        for file in shards.data_files:
+            write_frames(stored(read_table([file]), features), file)
+        write_statistics(shards.root)
 
 
 def write_frames(table: pa.Table, file: Path) -> None:

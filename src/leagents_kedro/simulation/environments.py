@@ -79,6 +79,12 @@ class Environment:
         except (TypeError, ValueError) as error:
             raise ParameterError(f"environment {self.name} refuses options {options}: {error}") from error
 
+    def size_options(self, options: dict[str, Any], height: int, width: int) -> dict[str, int]:
+        """Return the options by which images would be ``height`` x ``width`` pixels; none where the size is fixed."""
+        sizes = {"observation_height": height, "observation_width": width}
+        arguments = self.config(None, options).gym_kwargs
+        return {name: size for name, size in sizes.items() if name in arguments and arguments[name] != size}
+
     def begin(self, env: "gym.Env", trial: Trial) -> dict[str, Any]:
         """Reset ``env`` to the one episode that ``trial`` stands for, and return the first observation."""
         observation, _ = env.reset(seed=trial.seed)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from leagents_kedro.constitution.limits import Constitution
 from leagents_kedro.doctor.datasets import examine_dataset
-from leagents_kedro.episodes.shards import NewEpisodes, Shards
+from leagents_kedro.episodes.columns import taken_over
+from leagents_kedro.episodes.shards import Imported, NewEpisodes, Shards
 from leagents_kedro.errors import EpisodesError
 from leagents_kedro.foundation.findings import stop_at_errors
 from leagents_kedro.parameters.demonstrations import DemonstrationParams
@@ -20,7 +21,7 @@ def seed_mix(
     evaluation: EvaluationParams,
     run_seed: int,
     constitution: Constitution,
-) -> NewEpisodes | Shards:
+) -> NewEpisodes | Imported:
     """Return what the first candidate is trained on.
 
     Raises:
@@ -38,7 +39,8 @@ def seed_mix(
         else _downloaded(str(demonstrations.repo_id), str(demonstrations.revision))
     )
     stop_at_errors(examine_dataset(root, resolved), EpisodesError)
-    return Shards(root)
+    source = Shards(root)
+    return Imported(source, taken_over(source.features, resolved.features))
 
 
 def _downloaded(repo_id: str, revision: str) -> Path:
