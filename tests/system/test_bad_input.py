@@ -4,6 +4,7 @@ import json
 import math
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +25,10 @@ from leagents_kedro.errors import CheckpointError, ConstitutionError, EpisodesEr
 from leagents_kedro.parameters.demonstrations import DemonstrationParams
 from leagents_kedro.parameters.evaluation import EvaluationParams
 from leagents_kedro.parameters.gating import GatingParams
-from leagents_kedro.parameters.selection import SelectionParams
 from leagents_kedro.parameters.suite import SuiteParams
 from leagents_kedro.parameters.training import TrainingParams
 from leagents_kedro.pipelines.seed.nodes import seed_mix
-from leagents_kedro.pipelines.selection.nodes import review_plan, select_episodes
+from leagents_kedro.pipelines.selection.nodes import review_plan
 from leagents_kedro.pipelines.training.nodes import train_candidate
 from leagents_kedro.records import Plan, Selection
 from support.damage import frames, info, number, without, written
@@ -99,13 +99,14 @@ def params(*assignments: str) -> list[str]:
 
 
 RUN = ["run"]
+ELSEWHERE = "cuda" if sys.platform == "darwin" else "mps"
 COMMANDS = {
     "a stage": (nothing, params("trainng.seed=1"), "'trainng'", "there are", "Did you mean 'training'?"),
     "a key": (nothing, params("training.batch_sise=1"), "training.batch_sise", "not permitted", "'batch_size'?"),
     "a word for a count": (nothing, params("training.batch_size=many"), "training.batch_size", "integer", "got 'many'"),
     "no cycles": (nothing, params("loop.max_cycles=0"), "loop.max_cycles", "greater than or equal to 1", "got 0"),
     "no hours": (nothing, params("loop.max_wall_hours=0"), "loop.max_wall_hours", "greater than 0", "got 0"),
-    "a device": (nothing, params("training.device=gpu"), "training.device", "'cuda' or 'mps'", "got 'gpu'"),
+    "a kind of device": (nothing, params("training.device=gpu"), "training.device", "'cuda' or 'mps'", "got 'gpu'"),
     "an approval": (nothing, params("gating.approval=maybe"), "gating.approval", "'auto' or 'human'", "got 'maybe'"),
     "a lineage": (nothing, params("gating.lineage=tail"), "gating.lineage", "'head' or 'blessed'", "got 'tail'"),
     "an error rate": (nothing, params("gating.alpha_promote=2"), "gating.alpha_promote", "less than", "got 2"),
@@ -123,6 +124,27 @@ COMMANDS = {
         "'episode_lenght'",
         "there are",
         "'episode_length'?",
+    ),
+    "an option for a stage": (
+        nothing,
+        [*params("suite.options.episode_lenght=9"), "--pipelines=selection"],
+        "suite.options",
+        "there are episode_length, fps",
+        "'episode_length'?",
+    ),
+    "a device": (
+        nothing,
+        params(f"training.device={ELSEWHERE}"),
+        "training.device",
+        "finds no device",
+        "set it to auto",
+    ),
+    "two tasks in one sentence": (
+        given(parameters="suite: {tasks: [easy, medium, hard, very_hard]}"),
+        RUN,
+        "suite.tasks",
+        "Push the puck to a goal",
+        "keep one of them",
     ),
     "a simulator": (
         nothing,
@@ -568,17 +590,6 @@ CALLS = {
         "'newest'",
         "no timestamp",
         "Rename its folder to a timestamp",
-    ),
-    "two tasks in one sentence": (
-        lambda folder: select_episodes(
-            Shards(folder),
-            described("metaworld_state", "push-v3", "push-back-v3"),
-            SelectionParams(**base_parameters("selection")),
-        ),
-        ParameterError,
-        "suite.tasks",
-        "Push the puck to a goal",
-        "keep one of them",
     ),
 }
 

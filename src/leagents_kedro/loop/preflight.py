@@ -5,8 +5,11 @@ from typing import cast
 
 from kedro.framework.hooks import hook_impl
 from kedro.io import AbstractVersionedDataset, CatalogProtocol
+from kedro.pipeline import Pipeline
+from pydantic import ValidationError
 
-from leagents_kedro.constitution.commands import review, training_command
+from leagents_kedro.constitution.commands import review, simulation_command, training_command
+from leagents_kedro.constitution.limits import require
 from leagents_kedro.doctor.checkpoints import examine_checkpoint
 from leagents_kedro.doctor.datasets import examine_dataset
 from leagents_kedro.errors import CheckpointError, EpisodesError
@@ -18,11 +21,27 @@ from leagents_kedro.pipelines.selection.nodes import propose_plan, review_plan, 
 from leagents_kedro.policies.checkpoints import resolve_device
 from leagents_kedro.policies.training import check_policy, try_training
 from leagents_kedro.records import Plan
+from leagents_kedro.simulation.environments import environment_of
 from leagents_kedro.simulation.suites import resolve_suite
+
+_SUITE = "params:suite"
 
 
 class PreflightHooks:
     """Stop the loop where the next cycle could not run; a project without a suite has nothing to check."""
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Check the options of the environment, where a node is going to look at it.
+
+        Raises:
+            ParameterError: The environment type or an option is unknown.
+            ConstitutionError: The environment, or an option, is beyond the limits.
+        """
+        if {_SUITE, "constitution"} <= pipeline.inputs():
+            suite: SuiteParams = catalog.load(_SUITE)
+            require(catalog.load("constitution"), simulation_command(suite, episodes=1))
+            environment_of(suite.environment).config(None, suite.options)
 
     @hook_impl
     def before_cycle_opened(self, catalog: CatalogProtocol) -> None:
@@ -39,7 +58,7 @@ class PreflightHooks:
                 or does not fit the rung.
             ConstitutionError: The training of a rung, or an episode that the cycle may run, would break a limit.
         """
-        if "params:suite" not in catalog:
+        if _SUITE not in catalog:
             return
         history, blessed = catalog.load("ledger"), catalog.load("blessed")
         head = catalog.load("head") if "head" in catalog else None
@@ -47,7 +66,7 @@ class PreflightHooks:
         review(constitution, [training_command(rung, training) for rung in training.ladder])
         evaluation = catalog.load("params:evaluation")
         resolve_device(evaluation.device, "evaluation.device")
-        suite = resolve_suite(catalog.load("params:suite"), evaluation, constitution)
+        suite = resolve_suite(catalog.load(_SUITE), evaluation, constitution)
         plan = propose_plan(
             history,
             head,
@@ -71,7 +90,7 @@ class PreflightHooks:
         selection = select_episodes(mix, suite, catalog.load("params:selection"))
         if not _is_of_a_cycle(catalog, history):
             stop_at_errors(examine_dataset(mix.root, suite), EpisodesError)
-        if not _is_tried(plan, training, catalog.load("params:suite"), history):
+        if not _is_tried(plan, training, catalog.load(_SUITE), history):
             weights = initial.pretrained_model if initial else None
             frame_cache = catalog.load("frame_cache") if "frame_cache" in catalog else Path("nowhere")
             try_training(mix, selection.indices, training.rung(plan.rung), training, weights, frame_cache)
@@ -83,9 +102,12 @@ def _is_tried(plan: Plan, training: TrainingParams, suite: SuiteParams, history:
     if not closed or history.cycles[-1].plan.rung != plan.rung:
         return False
     given = closed[-1].opened.params
-    rungs = given.get("training", {}).get("ladder", ())
-    here = [training.rung(plan.rung).model_dump(mode="json")]
-    return given.get("suite") == suite.model_dump(mode="json") and rungs[plan.rung : plan.rung + 1] == here
+    try:
+        ladder = TrainingParams.model_validate(given.get("training")).ladder
+        known_suite = SuiteParams.model_validate(given.get("suite"))
+    except ValidationError:  # of another version of the project
+        return False
+    return known_suite == suite and ladder[plan.rung : plan.rung + 1] == (training.rung(plan.rung),)
 
 
 def _is_of_a_cycle(catalog: CatalogProtocol, history: History) -> bool:

@@ -7,8 +7,9 @@ before_loop            WarmUpHooks
 between_cycles         RetentionHooks
 repeat_run             GateHooks, ApprovalHooks, the budgets (CycleBudgetHooks ...), StopFileHooks: every reason is told
 before_cycle_opened    PreflightHooks
-Kedro's own            ParameterHooks (the command is checked), RetentionHooks (last, after that check), WarmUpHooks,
-                       EventHooks, RunStatusHooks (first: before Kedro-Viz), and the session's DeviceMeter
+Kedro's own            ParameterHooks (the command is checked), PreflightHooks (so are the environment's options),
+                       RetentionHooks (last, after that check), WarmUpHooks, EventHooks, RunStatusHooks (first: before
+                       Kedro-Viz), and the session's DeviceMeter
 =====================  ==============================================================================================
 """
 

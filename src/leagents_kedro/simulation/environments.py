@@ -28,6 +28,8 @@ type Expert = Callable[[dict[str, Any]], np.ndarray]
 
 _types: dict[str, type["Environment"]] = {}
 
+_NOT_CHOSEN = {"disable_env_checker", "features", "features_map", "max_parallel_tasks"}  # fields that nobody looks for
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -73,7 +75,8 @@ class Environment:
         known = [field.name for field in fields(config_class) if field.name != "task"]
         for option in options:
             if option not in known:
-                raise ParameterError(no_such(f"option of environment {self.name}", option, known))
+                named = set(known) - _NOT_CHOSEN
+                raise ParameterError(f"suite.options: {no_such(f'option of environment {self.name}', option, named)}")
         try:
             return config_class(**options) if task is None else config_class(task=task, **options)
         except (TypeError, ValueError) as error:

@@ -5,7 +5,7 @@ from leagents_kedro.constitution.limits import Constitution
 from leagents_kedro.episodes import selection as episodes
 from leagents_kedro.episodes.checks import check_dataset, check_fit
 from leagents_kedro.episodes.shards import Shards
-from leagents_kedro.errors import CheckpointError, ParameterError
+from leagents_kedro.errors import CheckpointError
 from leagents_kedro.gate.rules import schedule
 from leagents_kedro.history.history import NO_VERSION, Choice, History
 from leagents_kedro.parameters.demonstrations import DemonstrationParams
@@ -43,7 +43,7 @@ def propose_plan(
                 f"{misfit}. Change it back, append it to the ladder as a rung of its own, or start the rung from "
                 "scratch: --params=training.on_misfit=scratch"
             )
-        initial, reason = "scratch", f"{misfit}: the rung starts from scratch"
+        initial, reason = "scratch", f"{misfit}; so it starts from scratch"
     tasks = len(suite.tasks)
     demonstrated = demonstrations.growth_per_task * demonstrations.failing_factor * demonstrations.max_attempts_factor
     return Plan(
@@ -73,16 +73,10 @@ def select_episodes(mix: Shards, suite: Suite, selection: SelectionParams) -> Se
     """Choose the episodes of the suite's tasks, balanced over tasks.
 
     Raises:
-        ParameterError: Two tasks of the suite have the same sentence.
         CoverageError: Tasks of the suite have no episode in the mix.
         EpisodesError: The mix is damaged, or its features or fps are not those of the environment.
     """
     sentences = suite.sentences
-    if shared := sorted({sentence for sentence in sentences if sentences.count(sentence) > 1}):
-        raise ParameterError(
-            f"suite.tasks: several tasks have the sentence {', '.join(map(repr, shared))}, which is all that tells "
-            "their episodes apart in a LeRobotDataset; keep one of them, or tell them apart by suite.sentences"
-        )
     mix = check_dataset(mix.root)  # which has read its index
     check_fit(mix, suite.features, suite.fps)
     everything = episodes.select_episodes(mix.index, mix.tasks, sentences, selection.per_task)
