@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from kedro.framework.project import configure_project
 from kedro.io import DataCatalog, MemoryDataset, Version
 
 from leagents_kedro.datasets.checkpoint import CheckpointDataset
@@ -35,6 +36,11 @@ def catalog(folder: Path, version: str | None = None) -> DataCatalog:
             "parameters": MemoryDataset({}),
         }
     )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _project() -> None:
+    configure_project("leagents_kedro")
 
 
 @pytest.fixture

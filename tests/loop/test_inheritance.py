@@ -86,7 +86,7 @@ def test_nothing_is_adopted_while_a_cycle_is_open(ran):
         assert "Cycle 3 is open, and keeps what it started from" in " ".join(ended.output.split())
 
 
-def test_several_cycles_of_a_plain_session_are_refused(ran, project):
+def test_a_whole_cycle_in_a_session_of_kedros_own_is_refused(ran, project):
     script = """
 from pathlib import Path
 from kedro.framework.session import KedroServiceSession, KedroSession

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from leagents_kedro.datasets.checkpoint import CheckpointDataset, recorded_digest
 from leagents_kedro.datasets.published import is_empty
-from leagents_kedro.datasets.versions import NO_VERSION, version_of
+from leagents_kedro.datasets.versions import NO_VERSION, inherited, version_of
 from leagents_kedro.doctor.checkpoints import changed, examine_checkpoint
 from leagents_kedro.doctor.datasets import examine_dataset
 from leagents_kedro.doctor.inheritance import examine_inheritance, examine_strays
@@ -25,7 +25,7 @@ _RESTORE = "restore the version from a copy"
 
 
 def examine_loop(catalog: "CatalogProtocol") -> list[Finding]:
-    """Return what is wrong with the past of the loop, and with its latest mix, candidate, and blessed checkpoint.
+    """Return what is wrong with the past of the loop, and with what its next cycle starts from.
 
     Args:
         catalog: Latest versions, and the parameters; what it lacks is not looked at.
@@ -33,7 +33,11 @@ def examine_loop(catalog: "CatalogProtocol") -> list[Finding]:
     Raises:
         ParameterError: The suite is unknown.
     """
-    return list(dict.fromkeys([*_past(catalog), *_present(catalog, suite_of(catalog))]))
+    try:
+        history: History = catalog["ledger"].load()
+    except LeAgentsError as fault:
+        return [error("ledger", str(fault), "restore it from a copy, or remove the row that is named and all below it")]
+    return list(dict.fromkeys([*_past(history, catalog), *_present(history, catalog, suite_of(catalog))]))
 
 
 def suite_of(catalog: "CatalogProtocol") -> Suite | None:
@@ -59,12 +63,7 @@ def examine_folder(folder: Path, suite: Suite | None) -> list[Finding]:
     return [error(folder, f"{what}, is neither" if folder.is_dir() else f"{what}, is no folder", "correct the path")]
 
 
-def _past(catalog: "CatalogProtocol") -> Iterator[Finding]:
-    try:
-        history: History = catalog["ledger"].load()
-    except LeAgentsError as fault:
-        yield error("ledger", str(fault), "restore it from a copy, or remove the row that is named and all below it")
-        return
+def _past(history: History, catalog: "CatalogProtocol") -> Iterator[Finding]:
     yield from examine_inheritance(catalog, history)
     yield from examine_strays(catalog, history)
     cycles = [cycle for run in history.runs for cycle in run.cycles]
@@ -122,18 +121,20 @@ def _checkpoint(name: str, version: str, digest: str | None, catalog: "CatalogPr
         yield changed(folder, digest, found)
 
 
-def _present(catalog: "CatalogProtocol", suite: Suite | None) -> Iterator[Finding]:
+def _present(history: History, catalog: "CatalogProtocol", suite: Suite | None) -> Iterator[Finding]:
     mix: Path | None = None
-    for name in ("mix", "blessed", "candidate"):
-        if name not in catalog or not catalog[name].exists():
+    versions = inherited(catalog, history)
+    for name in ("mix", "blessed", "head"):
+        dataset = version_of(catalog, name, versions[name]) if name in versions else None
+        if dataset is None or not dataset.exists():
             continue
         try:
-            latest = catalog.load(name)
+            start = dataset.load()
         except Exception as fault:
-            yield error(name, f"the latest version cannot be read: {fault}", _RESTORE)
+            yield error(name, f"version {versions[name]} cannot be read: {fault}", _RESTORE)
             continue
-        if isinstance(latest, Shards):
-            mix = latest.root
+        if isinstance(start, Shards):
+            mix = start.root
             yield from examine_dataset(mix, suite)
-        if isinstance(latest, Checkpoint):
-            yield from examine_checkpoint(latest.path, suite, mix)
+        if isinstance(start, Checkpoint):
+            yield from examine_checkpoint(start.path, suite, mix)
