@@ -9,20 +9,12 @@ import pytest
 
 from leagents_kedro.doctor.datasets import examine_dataset
 from leagents_kedro.foundation.findings import Finding
-from support.damage import Damage, column, episodes, frames, more, number, put, statistics, torn, without
+from support.damage import Damage, frames, more, number, said, statistics, torn, without
 from support.datasets import as_v21
 
 
 def older(root: Path) -> None:
     as_v21(root.rename(root.with_name("source")), root)
-
-
-def misspelled(sentence: str) -> Damage:
-    def damage(root: Path) -> None:
-        column("meta/tasks.parquet", "task", put(1, sentence))(root)
-        episodes("tasks", lambda values: [put(n, [sentence])(values) for n in (1, 3, 5)])(root)
-
-    return damage
 
 
 def not_a_number(root: Path) -> None:
@@ -45,9 +37,10 @@ FAULTS: dict[str, tuple[Damage, str]] = {
     "infinite": (statistics(lambda s: s["action"].update(max=[1e999, 1])), "should be finite"),
     "other mean": (statistics(lambda s: s["action"].update(mean=[9, 0])), "of 'action' should be those of"),
     "no quantiles": (statistics(lambda s: s["action"].pop("q01")), "lacks the quantiles"),
-    "speechless": (misspelled(" "), "every task should have a sentence"),
-    "another sentence": (misspelled("Open Ann's door"), "has none; it says"),
-    "two spellings": (misspelled("Pick up the cup!"), "differ in case, spaces, or marks"),
+    "speechless": (said(" "), "every task should have a sentence"),
+    "another sentence": (said("Open Ann's door"), "has none; it says"),
+    "a sentence twice": (said("pick up the cup"), "each sentence once"),
+    "two spellings": (said("Pick up the cup!"), "differ in case, spaces, or marks"),
     "not a number": (not_a_number, "statistics of 'action' should be finite"),
     "not a number in a frame": (frames("action", number(40, 1, float("nan"))), "'action' should be finite, 1 frames"),
     "more to see": (more("observation.force", "float32"), "does not give 'observation.force'"),

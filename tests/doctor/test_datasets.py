@@ -6,7 +6,21 @@ import numpy as np
 import pytest
 
 from leagents_kedro.doctor.datasets import examine_dataset
-from support.damage import Damage, column, episodes, feature, frames, info, more, number, put, statistics, torn, without
+from support.damage import (
+    Damage,
+    column,
+    episodes,
+    feature,
+    frames,
+    info,
+    more,
+    number,
+    put,
+    said,
+    statistics,
+    torn,
+    without,
+)
 from support.datasets import as_v21
 
 
@@ -26,17 +40,17 @@ def unnamed_action(root: Path) -> None:
     info(features={{"action": "actions"}.get(key, key): value for key, value in features.items()})(root)
 
 
+def index_unlisted(root: Path) -> None:
+    features = json.loads((root / "meta" / "info.json").read_text())["features"]
+    info(features={key: value for key, value in features.items() if key != "task_index"})(root)
+
+
 def repeated(root: Path) -> None:
     """Merge a dataset with itself, which LeRobot does without a word."""
     from lerobot.datasets.aggregate import aggregate_datasets
 
     source = root.rename(root.with_name("source"))
     aggregate_datasets(["local/a"] * 2, "local/b", roots=[source] * 2, aggr_root=root)
-
-
-def misspelled(root: Path) -> None:
-    column("meta/tasks.parquet", "task", put(1, "Open the  door."))(root)
-    episodes("tasks", lambda values: [put(n, ["Open the  door."])(values) for n in (1, 3, 5)])(root)
 
 
 ERRORS = {
@@ -54,7 +68,11 @@ ERRORS = {
     "episodes lost": (info(total_episodes=7), "meta/episodes", "should have 7 rows", "has 6", "copy"),
     "gap": (episodes("dataset_from_index", put(2, 70)), "meta/episodes", "without gaps", "write the dataset anew"),
     "unknown sentence": (episodes("tasks", put(0, ["dance"])), "'dance'", "tasks.parquet", "write it anew"),
-    "no sentence": (misspelled, "should have episodes of 'open the door', has none", "it says 'Open the  door.'"),
+    "no sentence": (
+        said("Open the  door."),
+        "should have episodes of 'open the door', has none",
+        "it says 'Open the  door.'",
+    ),
     "speechless": (column("meta/tasks.parquet", "task", put(0, " ")), "tasks.parquet"),
     "no statistics": (without("meta/stats.json"), "stats.json", "training normalizes with", "recompute_stats"),
     "no mean": (statistics(lambda s: s["action"].pop("mean")), "lacks mean", "'action'", "recompute_stats"),
@@ -73,6 +91,14 @@ ERRORS = {
     "one bit": (frames("action", lambda v: put(50, [v[50][0], v[50][1] + 1e-6])(v)), "episode 1: not what was", "copy"),
     "more to see": (more("observation.force", "float32"), "'observation.force'", "feature_names=["),
     "actions": (unnamed_action, "should have 'action'", "is it 'actions'?", "rename the column"),
+    "fps in words": (info(fps="10"), "info.json: fps should be a number", "is '10'"),
+    "no index": (index_unlisted, "info.json: features should list timestamp", "lacks task_index"),
+    "twice the sentence": (
+        said("pick up the cup"),
+        "each sentence once, has 'pick up the cup' twice",
+        "modify_tasks",
+    ),
+    "from a Mac": (lambda root: (root / "data/chunk-000/._file-000.parquet").write_bytes(b"0"), "._file", "delete it"),
     "fps": (info(fps=20), "fps should be 10, got 20", "suite.options"),
 }
 
@@ -88,6 +114,11 @@ def test_what_we_break_is_found_with_its_fix(sound, copied, needs, damage, fragm
 
 
 WARNINGS = {
+    "not a number that nobody reads": (
+        lambda root: (more("force", "float32")(root), frames("force", put(3, float("nan")))(root)),
+        "has 'force', which",
+        "leaves that out",
+    ),
     "constant": (
         frames("action", lambda values: [number(n, 1, 2.0)(values) for n in range(len(values))]),
         "'action' is the same in all frames in dimension 1",
@@ -140,8 +171,7 @@ def test_a_sound_dataset_has_no_finding(sound, sound_video, needs):
 
 def test_sentences_that_differ_in_spelling_alone_are_one_task(sound, copied):
     root = copied(sound)
-    column("meta/tasks.parquet", "task", put(1, "Pick up the cup!"))(root)
-    episodes("tasks", lambda values: [put(n, ["Pick up the cup!"])(values) for n in (1, 3, 5)])(root)
+    said("Pick up the cup!")(root)
     (found,) = [finding for finding in examine_dataset(root) if finding.severity == "warning"]
     assert "'pick up the cup' and 'Pick up the cup!' differ in case, spaces, or marks alone" in found.what
     assert '{"Pick up the cup!": "pick up the cup"}' in found.command
@@ -169,6 +199,9 @@ def test_an_aborted_episode_is_told(tmp_path):
 
 def test_videos_are_counted(sound_video, copied):
     root = copied(sound_video)
+    feature("observation.images.top", shape=[48, 64, 3])(root)
+    assert any("shows 64x64 pixels, where meta/info.json says 48x64" in found.what for found in examine_dataset(root))
+    feature("observation.images.top", shape=[64, 64, 3])(root)
     film = next(root.glob("videos/*/*/*.mp4"))
     content = film.read_bytes()
     film.unlink()

@@ -8,9 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from lerobot.utils.feature_utils import dataset_to_policy_features
 
+from leagents_kedro.doctor.datasets import examine_dataset
 from leagents_kedro.episodes.checks import check_dataset
 from leagents_kedro.episodes.columns import INDEX_COLUMNS, numeric_features, read_columns, recorded_features, taken_over
+from leagents_kedro.episodes.compaction import compact_dataset
 from leagents_kedro.episodes.digests import episode_digests
 from leagents_kedro.episodes.lerobot import opened
 from leagents_kedro.episodes.shards import Episode, Shards
@@ -487,6 +490,26 @@ def test_an_import_leaves_out_what_nobody_reads_and_converts_what_policies_read(
     )
     assert len(items_of(check_dataset(tmp_path / "grown"))) == 13
     assert contents(source.root) == before
+
+
+def test_what_other_writers_leave_out_is_there_after_an_import(make_shards, video, random_episodes, tmp_path):
+    source = make_shards("source", (3, 4), features=video)
+    told = json.loads((source.root / "meta" / "info.json").read_text())
+    for key in ("chunks_size", "data_files_size_in_mb", "video_files_size_in_mb", "splits", "robot_type"):
+        del told[key]
+    told |= {"fps": 10.0, "total_tasks": 0, "video_path": None}
+    told["features"]["timestamp"]["shape"] = []
+    told["features"]["observation.images.top"]["names"] = {"h": 0, "w": 1, "c": 2}
+    (source.root / "meta" / "info.json").write_text(json.dumps(told))
+    assert [finding for finding in examine_dataset(source.root) if finding.severity == "error"] == []
+    import_dataset(source.root, tmp_path / "mix", taken_over(Shards(source.root).features, video), shares_files=False)
+    mix = check_dataset(tmp_path / "mix")
+    assert dataset_to_policy_features(mix.features)["observation.images.top"].shape == (3, 64, 64)
+    rollouts = random_episodes(1, video, (2,), ("wave",))
+    write_episodes(tmp_path / "new", rollouts, recorded_features(mix.features), mix.fps, mix.robot_type)
+    append_datasets(mix, [Shards(tmp_path / "new")], tmp_path / "grown")
+    compact_dataset(tmp_path / "grown")
+    assert_concatenated(check_dataset(tmp_path / "grown"), [mix, Shards(tmp_path / "new")])
 
 
 def make_written(root, episodes, features):

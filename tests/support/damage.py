@@ -76,6 +76,16 @@ def episodes(name: str, change: Callable[[list], object]) -> Damage:
     return column("meta/episodes/*/*.parquet", name, change)
 
 
+def said(sentence: str) -> Damage:
+    """Put another sentence in the place of the second."""
+
+    def damage(root: Path) -> None:
+        column("meta/tasks.parquet", "task", put(1, sentence))(root)
+        episodes("tasks", lambda values: [put(n, [sentence])(values) for n in (1, 3, 5)])(root)
+
+    return damage
+
+
 def put(position: int, value: object) -> Callable[[list], None]:
     return lambda values: values.__setitem__(position, value)
 

@@ -5,6 +5,7 @@ of content read every number once (1,000 episodes a second or so), for datasets 
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,7 @@ import numpy as np
 from leagents_kedro.episodes.checks import COPY, FORM, RECOMPUTE, REWRITE, differences_from
 from leagents_kedro.episodes.columns import (
     Features,
+    flat_names,
     is_read,
     numeric_features,
     read_columns,
@@ -104,7 +106,15 @@ def _has_sentences(subject: ExaminedDataset) -> Iterator[Finding]:
     if any(not task.strip() for task in tasks):
         command = rename_command(subject.root, {task: "SAY WHAT IS DONE" for task in tasks if not task.strip()})
         yield error(file, "every task should have a sentence, one is empty", "say what is done, in a copy", command)
-    alike = sorted(tasks, key=_spoken)
+    if twice := [task for task, times in Counter(tasks).items() if times > 1]:
+        command = rename_command(subject.root, {task: task for task in twice})
+        yield error(
+            file,
+            f"should have each sentence once, has {_some(map(repr, twice))} twice",
+            "join them, in a copy",
+            command,
+        )
+    alike = sorted(dict.fromkeys(tasks), key=_spoken)
     for _, group in groupby(alike, key=_spoken):
         same = list(group)
         if len(same) > 1:
@@ -202,7 +212,9 @@ def _covers_the_suite(subject: ExaminedDataset) -> Iterator[Finding]:
     if subject.suite is None:
         return
     index, tasks, wanted = subject.shards.index, subject.shards.tasks, subject.suite.sentences
-    counts = dict(zip(tasks, np.bincount(index.task, minlength=len(tasks)).tolist(), strict=True))
+    counts: Counter[str] = Counter()
+    for task, many in zip(tasks, np.bincount(index.task, minlength=len(tasks)).tolist(), strict=True):
+        counts[task] += many
     for name, sentence in zip(subject.suite.names, wanted, strict=True):
         if not counts.get(sentence):
             similar = nearest(sentence, set(tasks) - {sentence})
@@ -216,7 +228,7 @@ def _covers_the_suite(subject: ExaminedDataset) -> Iterator[Finding]:
                 fix = f"if {told!r} is its sentence there, suite.sentences: {pair}; else {fix}"
             yield error(subject.root, f"should have episodes of {sentence!r}, has none{said}", fix, command)
     if others := [task for task in tasks if counts[task] and task not in wanted]:
-        many = sum(counts[task] for task in others)
+        many = sum(counts[task] for task in set(others))
         what = f"{many} episodes of {_some(map(repr, others))} are of no task of the suite: nothing is trained on them"
         yield warning(subject.root, what, "add their tasks to suite.tasks, if they should count")
 
@@ -357,13 +369,18 @@ def _has_all_video_frames(subject: ExaminedDataset) -> Iterator[Finding]:
     fps = subject.shards.fps
     for file, wanted in _looked_up(subject).items():
         try:
-            shown = _shown(file)
+            shown, size = _shown(file)
         except (OSError, ValueError, IndexError) as fault:  # PyAV's errors are of these types
             yield error(file, f"should be a video, cannot be opened: {fault}", COPY)
             continue
         if len(shown) < len(wanted):
             yield error(file, f"should have {len(wanted)} frames, as meta/episodes says, has {len(shown)}", COPY)
             continue
+        if (asked := _size(subject.shards.features[file.parents[1].name])) != size:
+            what = "shows {}x{} pixels, where meta/info.json says {}x{}".format(*size, *asked)
+            yield error(
+                file, what, "correct the shape in meta/info.json if all videos are so; else copy or write it anew"
+            )
         drift = float(np.abs(shown[nearest_of(shown, wanted)] - wanted).max())
         what = f"has frames up to {drift * 1000:.3g} ms from where data/ and meta/episodes place them"
         if drift > time_tolerance_s(fps):
@@ -426,17 +443,26 @@ def _looked_up(subject: ExaminedDataset) -> dict[Path, np.ndarray]:
     return seconds
 
 
-def _shown(file: Path) -> np.ndarray:
-    """Return the seconds at which a video has a frame, ascending."""
+def _size(feature: dict[str, Any]) -> tuple[int, int]:
+    """Return height and width of an image feature, whichever way its shape is told."""
+    shape = tuple(feature["shape"])
+    return shape[-2:] if flat_names(feature.get("names"))[:1] == ["channel"] else shape[:2]
+
+
+def _shown(file: Path) -> tuple[np.ndarray, tuple[int, int]]:
+    """Return the seconds at which a video has a frame, ascending, and its height and width."""
     import av
 
     with av.open(str(file)) as container:
+        size = container.streams.video[0].height, container.streams.video[0].width
         packets = [packet for packet in container.demux(video=0) if packet.size]
-    return np.sort([float(packet.pts * packet.time_base) for packet in packets if packet.pts is not None])
+    return np.sort([float(packet.pts * packet.time_base) for packet in packets if packet.pts is not None]), size
 
 
-def _numbers(subject: ExaminedDataset) -> dict[str, dict[str, Any]]:
-    return numeric_features(recorded_features(subject.shards.features))
+def _numbers(subject: ExaminedDataset) -> Features:
+    """Return the numbers that matter: all, but those that an import for the suite leaves out."""
+    own = subject.shards.features
+    return numeric_features(recorded_features(taken_over(own, subject.suite.features) if subject.suite else own))
 
 
 def _broken_frames(subject: ExaminedDataset, key: str) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from leagents_kedro.episodes.columns import Features, recorded_features, visual_features
+from leagents_kedro.episodes.columns import INDEX_COLUMNS, Features, flat_names, recorded_features, visual_features
 from leagents_kedro.episodes.commands import convert_command, recompute_command
 from leagents_kedro.episodes.format import DATA_PATH, INFO_KEYS, VERSION, VIDEO_PATH
 from leagents_kedro.episodes.shards import Shards
@@ -95,6 +95,14 @@ def _has_info(shards: Shards) -> Iterator[Finding]:
     known = info if isinstance(info, dict) else {}
     if missing := [key for key in INFO_KEYS if key not in known]:
         yield error(file, f"should have {', '.join(INFO_KEYS)}, lacks {', '.join(missing)}", COPY)
+        return
+    if not (isinstance(known["fps"], int | float) and known["fps"] > 0):
+        yield error(file, f"fps should be a number above 0, is {known['fps']!r}", "correct it")
+    if str(known["codebase_version"]) == VERSION and (
+        missing := [key for key in INDEX_COLUMNS if key not in known["features"]]
+    ):
+        what = f"features should list {', '.join(INDEX_COLUMNS)}, which LeRobot adds to each dataset, lacks "
+        yield error(file, what + ", ".join(missing), COPY)
 
 
 def _has_version(shards: Shards) -> Iterator[Finding]:
@@ -129,6 +137,8 @@ def _is_finalized(shards: Shards) -> Iterator[Finding]:
             _count_rows(state or FileState.of(file))
         except (OSError, pa.ArrowException) as fault:
             fix = "record with finalize() at the end, or copy the file again: without its footer nothing can be read"
+            if file.name.startswith("._"):
+                fix = "delete it: macOS left it there, it is no part of the dataset"
             yield error(file, f"should be a finished parquet file, is not: {fault}", fix)
 
 
@@ -192,7 +202,7 @@ def _layout(feature: dict) -> tuple:
     shape = tuple(feature["shape"])
     if feature["dtype"] not in {"image", "video"}:
         return feature["dtype"], shape
-    names = feature.get("names") or []
+    names = flat_names(feature.get("names"))
     return "image", shape[1:] + shape[:1] if names and names[0].startswith("channel") else shape
 
 

@@ -45,6 +45,7 @@ def taken_over(own: Features, wanted: Features) -> Features:
     """
     taken = {}
     for key, feature in own.items():
+        feature = feature | {"shape": tuple(feature["shape"]) or (1,)}  # both are stored as scalars
         if key in INDEX_COLUMNS:
             taken[key] = feature | {"dtype": "float32" if key == "timestamp" else "int64"}
         elif key not in wanted:
@@ -52,8 +53,10 @@ def taken_over(own: Features, wanted: Features) -> Features:
                 taken[key] = feature
         elif _becomes(feature, wanted[key]):
             taken[key] = feature | {"dtype": wanted[key]["dtype"]}
+        elif feature["dtype"] in {"image", "video"} and feature["shape"] == tuple(wanted[key]["shape"]):
+            taken[key] = feature | {"names": wanted[key]["names"]}  # by which LeRobot finds the channels
         elif is_read(key, feature) or same_values(feature, wanted[key]):
-            taken[key] = feature | {"names": feature.get("names") or wanted[key]["names"]}
+            taken[key] = feature
     return taken
 
 
@@ -69,7 +72,7 @@ def same_values(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
     What else writers add, such as the ``fps`` of LeRobot's converter or a video's encoder, says nothing of the values.
     """
-    named = [names for names in (_names(feature.get("names")) for feature in (one, other)) if names]
+    named = [names for names in (flat_names(feature.get("names")) for feature in (one, other)) if names]
     return (
         one["dtype"] == other["dtype"]
         and tuple(one["shape"]) == tuple(other["shape"])
@@ -130,15 +133,17 @@ def stored(table: pa.Table, features: Features) -> pa.Table:
     return table_cast(table.select(schema.names), schema)
 
 
-def _names(names: Any) -> list[str]:
+def flat_names(names: Any) -> list[str]:
     """Return the names of a feature's dimensions in a row, also from ``{"motors": [...]}`` and ``{"x": 0, "y": 1}``."""
     match names:
         case dict():
             return [
-                name for key, inner in names.items() for name in (_names(inner) if isinstance(inner, list) else [key])
+                name
+                for key, inner in names.items()
+                for name in (flat_names(inner) if isinstance(inner, list) else [key])
             ]
         case list() | tuple():
-            return [name for inner in names for name in _names(inner)]
+            return [name for inner in names for name in flat_names(inner)]
         case None:
             return []
     return [str(names).removesuffix("s")]  # older writers have "channel" for "channels"

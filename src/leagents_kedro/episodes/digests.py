@@ -16,6 +16,7 @@ from leagents_kedro.episodes.columns import (
     recorded_features,
     visual_features,
 )
+from leagents_kedro.episodes.format import VIDEO_PATH
 from leagents_kedro.episodes.places import digest, file_at, link_files, next_place
 from leagents_kedro.episodes.shards import Shards
 
@@ -98,6 +99,6 @@ def _films(shards: Shards) -> list[tuple]:
             columns = ["chunk_index", "file_index", "from_timestamp", "to_timestamp"]
             table = shards.episode_table([f"videos/{key}/{name}" for name in columns])
             for episode, (chunk, file, *seconds) in enumerate(zip(*table.to_pydict().values(), strict=True)):
-                path = shards.root / file_at(shards.info["video_path"], (chunk, file), key)
+                path = shards.root / file_at(VIDEO_PATH, (chunk, file), key)
                 films[episode] += (key, digest_of(path), *seconds)
     return films

@@ -9,7 +9,7 @@ import numpy as np
 
 from leagents_kedro.episodes.checks import check_dataset
 from leagents_kedro.episodes.columns import numeric_features, read_columns, visual_features
-from leagents_kedro.episodes.format import time_tolerance_s
+from leagents_kedro.episodes.format import VIDEO_PATH, time_tolerance_s
 from leagents_kedro.episodes.frame_cache import DecodedFrames, FrameCache, FrameFile, image_pixels
 from leagents_kedro.episodes.lerobot import opened
 from leagents_kedro.episodes.shards import Shards
@@ -106,7 +106,7 @@ def _in_videos(shards: Shards, key: str, episodes: np.ndarray, timestamps: np.nd
     length = shards.index.length
     files = [
         FrameFile(
-            shards.root / shards.info["video_path"].format(video_key=key, chunk_index=place[0], file_index=place[1]),
+            shards.root / VIDEO_PATH.format(video_key=key, chunk_index=place[0], file_index=place[1]),
             None,
             int(length[(places == place).all(axis=1)].sum()),
             math.prod(shards.features[key]["shape"]),

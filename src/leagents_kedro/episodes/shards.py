@@ -70,8 +70,9 @@ class Shards:
 
     @property
     def fps(self) -> int:
-        """Frames a second."""
-        return self.info["fps"]
+        """Frames a second; a whole number is an integer, also where another writer left 30.0."""
+        fps = self.info["fps"]
+        return int(fps) if fps == int(fps) else fps
 
     @cached_property
     def features(self) -> Features:

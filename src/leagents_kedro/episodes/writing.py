@@ -4,7 +4,6 @@ What a new version shares with an old one is hard-linked, so it costs neither ti
 write the small files of ``meta/``.
 """
 
-import json
 import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +28,7 @@ from leagents_kedro.episodes.columns import (
     visual_features,
 )
 from leagents_kedro.episodes.digests import episode_digests, inherit_digests, new_episodes, write_digests
-from leagents_kedro.episodes.format import EPISODES_PATH
+from leagents_kedro.episodes.format import EPISODES_PATH, VIDEO_PATH
 from leagents_kedro.episodes.places import copy_files, file_at, link_files, next_place
 from leagents_kedro.episodes.shards import Episode, EpisodeIndex, Shards
 from leagents_kedro.episodes.statistics import (
@@ -149,14 +148,18 @@ def import_dataset(source: Path, target: Path, features: Features | None = None,
     shutil.copytree(
         source / "meta", target / "meta", ignore=None if shares_files else shutil.ignore_patterns("leagents")
     )
-    if features is not None and features != Shards(source).features:
+    if features is not None:
         _convert(Shards(target), features)
 
 
 def _convert(shards: Shards, features: Features) -> None:
-    """Give the dataset, which shares no file with another, other ``features``."""
-    before = shards.features
-    (shards.root / "meta" / "info.json").write_text(json.dumps(shards.info | {"features": features}, indent=4))
+    """Give the dataset, which shares no file with another, other ``features``, and what LeRobot's own info has."""
+    from lerobot.datasets.io_utils import load_info, write_info
+
+    before, info = shards.features, load_info(shards.root)
+    info.features, info.fps, info.total_tasks = features, shards.fps, len(shards.tasks)
+    info.video_path = VIDEO_PATH if visual_features(features) else info.video_path
+    write_info(info, shards.root)
     if any(key not in features or features[key]["dtype"] != feature["dtype"] for key, feature in before.items()):
         for file in shards.data_files:
             write_frames(stored(read_table([file]), features), file)
@@ -371,8 +374,8 @@ def _link_videos(addition: Shards, chosen: np.ndarray, target: Path, info: "Data
         moved = []
         for place in used.T.tolist():
             moved.append(next_place(target.glob(f"videos/{key}/*/*.mp4"), info.chunks_size))
-            source = addition.root / file_at(addition.info["video_path"], place, key)
-            link_file(source, target / file_at(info.video_path, moved[-1], key))
+            source = addition.root / file_at(VIDEO_PATH, place, key)
+            link_file(source, target / file_at(VIDEO_PATH, moved[-1], key))
         columns |= dict(zip(names, np.array(moved).T[:, position.ravel()], strict=True))
     return columns
 
