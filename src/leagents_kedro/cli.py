@@ -11,20 +11,26 @@ from pathlib import Path
 from typing import Any
 
 import click
+import kedro.runner
 from kedro.config import MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
-from kedro.framework.cli.utils import _split_params, env_option
+from kedro.framework.cli.registry import registry as kedro_registry
+from kedro.framework.cli.utils import env_option
 from kedro.framework.project import pipelines, settings
 from kedro.io import CatalogProtocol
 from kedro.io import DatasetError as KedroDatasetError
 from kedro.pipeline import Pipeline
+from kedro.utils import load_obj
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from yaml import YAMLError
 
 from leagents_kedro.datasets.versions import inherited, version_of
 from leagents_kedro.errors import LeAgentsError, ParameterError
+from leagents_kedro.foundation.cache import cache_hint
+from leagents_kedro.foundation.output import lasting_output
 from leagents_kedro.foundation.redaction import redacted_errors
+from leagents_kedro.foundation.spelling import no_such
 from leagents_kedro.history.replay import Replayed
 from leagents_kedro.history.replay import as_json as replayed_as_json
 from leagents_kedro.history.replay import render as replayed_as_table
@@ -32,10 +38,11 @@ from leagents_kedro.history.replay import replay as recompute
 from leagents_kedro.history.status import as_json, render, summarise
 from leagents_kedro.loop import people
 from leagents_kedro.loop.approval import awaiting_cycle
+from leagents_kedro.loop.assignments import assignments
 from leagents_kedro.loop.request import check_slice
 from leagents_kedro.records import Outcomes
 
-_DISK_FAULTS = tuple(map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)))
+_DISK_FAULTS = (*map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)), "Not enough disk space")
 
 
 def _tells_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
@@ -44,16 +51,18 @@ def _tells_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
     @wraps(command)
     def told(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            with redacted_errors():
+            with lasting_output(), redacted_errors():
                 return command(*args, **kwargs)
         except (LeAgentsError, KedroDatasetError) as error:
             raise click.ClickException(str(error)) from error
         except (MissingConfigException, YAMLError, OmegaConfBaseException) as error:
             raise click.ClickException(f"{error} Correct the file in conf/, or choose another --env.") from error
         except Exception as error:  # that of safetensors is no OSError
-            if not any(fault in str(error) for fault in _DISK_FAULTS):
+            full = any(fault in str(error) for fault in _DISK_FAULTS)
+            if not full and not (isinstance(error, OSError) and error.filename):
                 raise
-            raise click.ClickException(f"{error}. When the disk can be written, the same command goes on.") from error
+            fix = "When the disk can be written" if full else "When this user can read and write there"
+            raise click.ClickException(f"{error}. {fix}, the same command goes on.{cache_hint(error)}") from error
 
     return told
 
@@ -67,14 +76,29 @@ def _run_command() -> click.Command:
     command = copy(kedro_run)
     assert command.callback, "a command that was made by a decorator has its function"
     command.callback = _tells_errors(_checks_slice(command.callback))
+    command.params = [_as_written(option) if option.name == "params" else option for option in command.params]
     return command
 
 
+def _as_written(option: click.Parameter) -> click.Parameter:
+    option = copy(option)
+    option.callback = _assignments
+    return option
+
+
+def _assignments(context: click.Context, option: click.Parameter, value: Any) -> dict[str, Any]:
+    try:
+        return value if isinstance(value, dict) else assignments(value)
+    except ParameterError as error:
+        raise click.BadParameter(str(error), context, option) from None
+
+
 def _checks_slice[R](run: Callable[..., R]) -> Callable[..., R]:
-    """Refuse a part of a pipeline that does not exist, in words that tell what does."""
+    """Refuse a runner, or a part of a pipeline, that does not exist, in words that tell what does."""
 
     @wraps(run)
     def checked(**options: Any) -> R:
+        _check_runner(options["runner"])
         names = [options["pipeline"]] if options["pipeline"] else options["pipelines"] or ["__default__"]
         if set(names) <= set(pipelines):  # the session tells which are not
             check_slice(sum((pipelines[name] for name in names), Pipeline([])), options)
@@ -83,7 +107,37 @@ def _checks_slice[R](run: Callable[..., R]) -> Callable[..., R]:
     return checked
 
 
+def _check_runner(name: str | None) -> None:
+    try:
+        load_obj(name or "SequentialRunner", "kedro.runner")
+    except (AttributeError, ImportError, ValueError):
+        runners = [runner for runner in kedro.runner.__all__ if runner != "AbstractRunner"]
+        raise ParameterError(no_such("runner", str(name), runners)) from None
+
+
+def _registry_group() -> click.Group:
+    group, command = copy(kedro_registry), copy(kedro_registry.commands["describe"])
+    assert command.callback, "a command that was made by a decorator has its function"
+    command.callback = _tells_errors(_checks_pipeline(command.callback))
+    group.commands = {**kedro_registry.commands, "describe": command}
+    return group
+
+
+def _checks_pipeline[R](describe: Callable[..., R]) -> Callable[..., R]:
+    """Refuse a pipeline that does not exist: Kedro would import it, and fail at that."""
+
+    @wraps(describe)
+    def checked(*args: Any, **options: Any) -> R:
+        pipelines.set_requested(None)
+        if options["name"] not in pipelines:
+            raise ParameterError(no_such("pipeline", options["name"], pipelines))
+        return describe(*args, **options)
+
+    return checked
+
+
 cli.add_command(_run_command())
+cli.add_command(_registry_group())
 
 
 @cli.group()
@@ -220,7 +274,7 @@ def replay(env: str | None, json_wanted: bool) -> None:
 
 @loop.command()
 @env_option
-@click.option("--params", default="", callback=_split_params, help="Rules of the gate: gating.alpha_promote=0.1,...")
+@click.option("--params", default="", callback=_assignments, help="Rules of the gate: gating.alpha_promote=0.1,...")
 @click.option("--json", "json_wanted", is_flag=True, help="Print JSON for programs instead of a table.")
 @_tells_errors
 def whatif(env: str | None, params: dict[str, Any], json_wanted: bool) -> None:

@@ -5,6 +5,8 @@ import sys
 import warnings
 from importlib.util import find_spec
 
+from omegaconf.resolvers import oc
+
 from leagents_kedro.foundation.redaction import RedactedRecord
 from leagents_kedro.loop.approval import ApprovalHooks
 from leagents_kedro.loop.budgets import (
@@ -57,5 +59,6 @@ CONFIG_LOADER_CLASS = ConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
+    "custom_resolvers": {"oc.env": oc.env},  # Kedro takes it away, but for credentials
     "merge_strategy": {"parameters": "soft"},  # an environment names only the parameters that differ
 }

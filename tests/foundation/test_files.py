@@ -6,7 +6,15 @@ import re
 import pytest
 
 from leagents_kedro.errors import StorageError
-from leagents_kedro.foundation.files import FileState, link_file, lock, statuses, write_atomically
+from leagents_kedro.foundation.files import (
+    FileState,
+    ensure_folder,
+    link_file,
+    lock,
+    staged,
+    statuses,
+    write_atomically,
+)
 
 
 def test_the_state_of_a_file_is_that_of_its_links_until_it_is_written(tmp_path):
@@ -63,3 +71,23 @@ def test_where_a_file_system_cannot_sync_a_file_is_written_nevertheless(tmp_path
     monkeypatch.setattr(os, "fsync", failing(errno.EINVAL))
     write_atomically(tmp_path / "file", b"12345")
     assert (tmp_path / "file").read_bytes() == b"12345"
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_others_may_read_what_the_umask_lets_them(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        with staged(tmp_path / "version") as staging:
+            staging.mkdir()
+            (staging / "weights").touch(0o600)  # as safetensors makes them
+            (staging / "script").touch(0o700)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "version" / "weights").stat().st_mode & 0o777 == mode
+    assert (tmp_path / "version" / "script").stat().st_mode & 0o777 == mode | 0o100
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path):
+    (tmp_path / "data").symlink_to("away")
+    with pytest.raises(StorageError, match=rf"{tmp_path}/data: this link leads to away, which is not there"):
+        ensure_folder(tmp_path / "data" / "06_models")

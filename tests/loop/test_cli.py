@@ -78,3 +78,11 @@ def test_a_ledger_without_its_outcomes_does_not_replay(project):
     assert "gone" in ended.output
     assert "Error: The ledger does not follow from the recorded outcomes." in ended.output
     assert project.kedro("loop", "whatif", "--params=gating.alpha_promote=0.1").code == 0
+
+
+def test_a_file_that_cannot_be_used_is_told_in_a_line(project):
+    (project.path / "data/.ledger.jsonl.lock").mkdir(parents=True)
+    ended = project.kedro("run")
+    assert ended.code == 1
+    assert "Traceback" not in ended.output
+    assert f"Is a directory: '{project.path}/data/.ledger.jsonl.lock'. When this user can read" in ended.output

@@ -1,9 +1,16 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+from kedro.framework.context import KedroContext
+from pluggy import PluginManager
 
+from leagents_kedro.datasets.constitution import ConstitutionDataset
+from leagents_kedro.errors import ParameterError
 from leagents_kedro.loop.configuration import ConfigLoader
+from leagents_kedro.loop.request import ParameterHooks
+from leagents_kedro.settings import CONFIG_LOADER_ARGS
 from support.projects import copy_project, run
 
 
@@ -55,3 +62,83 @@ def test_each_ledger_has_its_own_locks(project):
     assert f"delete {project}/data/tiny/STOP" in ended.output.replace("\n", "")
     assert {path.name for path in (project / "data").iterdir()} == {"tiny"}
     assert {path.name for path in (project / "data/tiny").glob(".*")} == {".ledger.jsonl.lock", ".running.lock"}
+
+
+def loader(source: Path, **params: object) -> ConfigLoader:
+    """Return the configuration as a command with these parameters gets it."""
+    made = ConfigLoader(source, None, params, **CONFIG_LOADER_ARGS)
+    context = KedroContext(
+        source.parent, made, env=None, package_name="leagents_kedro", hook_manager=PluginManager("kedro")
+    )
+    ParameterHooks().after_context_created(context)
+    return made
+
+
+@pytest.fixture
+def another(project: Path) -> Path:
+    """A configuration beside the project's own, under which one training step is the limit."""
+    source = Path(shutil.copytree(project / "conf", project / "elsewhere" / "conf"))
+    limits = source / "base" / "constitution.yml"
+    limits.write_text(limits.read_text().replace("max_training_steps: 200000", "max_training_steps: 1"))
+    return source
+
+
+@pytest.mark.parametrize("form", ["folder", "zip", "tar", "gztar", "content"])
+def test_a_configuration_brings_its_constitution_whatever_its_form(project, another, form):
+    if form == "content":  # without a folder around it
+        another = Path(shutil.make_archive(str(project / "packed"), "gztar", another))
+        another = another.rename(another.with_name("packed.tgz"))
+    elif form != "folder":
+        another = Path(shutil.make_archive(str(project / "packed"), form, another.parent, "conf"))
+    made = loader(another)
+    assert ConstitutionDataset(made["catalog"]["constitution"]["filepath"]).load().max_training_steps == 1
+    ours = loader(project / "conf")
+    assert ours["catalog"]["constitution"]["filepath"] == str(project / "conf" / "base" / "constitution.yml")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("conf.zip", b"no archive", "conf.zip: expected a configuration as a zip or tar archive"),
+        ("conf.tar.gz", b"no archive", "conf.tar.gz: expected a configuration as a zip or tar archive"),
+        ("conf.yml", b"a: 1", "conf.yml: expected a configuration as a zip or tar archive"),
+        ("empty/file", b"", "empty: expected a folder, .* in base/, as conf/ is, got none there"),
+        (None, b"", "nowhere: expected a folder, .* got no such path"),
+    ],
+)
+def test_what_is_no_configuration_is_refused(tmp_path, name, content, message):
+    path = tmp_path / (name or "nowhere")
+    if name:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    with pytest.raises(ParameterError, match=message):
+        loader(path.parent if name == "empty/file" else path)
+
+
+def local(project: Path, text: str) -> Path:
+    (project / "conf" / "local" / "parameters.yml").write_text(text)
+    return project / "conf"
+
+
+def test_a_file_may_ask_the_command_and_the_environment(project, monkeypatch):
+    monkeypatch.setenv("STEPS", "7")
+    asks = "{harvest: {attempts_per_task: '${runtime_params:attempts, 3}'}, training: {batch_size: '${oc.env:STEPS}'}}"
+    conf = local(project, asks)
+    assert loader(conf)["parameters"]["harvest"]["attempts_per_task"] == 3
+    asked = loader(conf, attempts=5)["parameters"]
+    assert (asked["harvest"]["attempts_per_task"], asked["training"]["batch_size"]) == (5, "7")
+    with pytest.raises(ParameterError, match="There is no parameter 'attempt'"):
+        loader(conf, attempt=5)
+
+
+def test_a_revision_is_text_although_yaml_reads_a_number(project):
+    conf = local(project, "demonstrations: {revision: 12e4567, folder: 007, repo_id: '1'}\ntraining: {seed: 7}\n")
+    made = loader(conf)["parameters"]
+    assert [made["demonstrations"][key] for key in ("revision", "folder", "repo_id")] == ["12e4567", "007", "1"]
+    assert made["training"]["seed"] == 7
+
+
+def test_a_command_changes_one_rung_of_the_ladder(project):
+    before = loader(project / "conf")["parameters"]["training"]["ladder"]
+    after = loader(project / "conf", training={"ladder": {"0": {"steps": 5}}})["parameters"]["training"]["ladder"]
+    assert after == [before[0] | {"steps": 5}, *before[1:]]

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 from kedro.io import AbstractDataset
 
 from leagents_kedro.datasets.places import local_path
+from leagents_kedro.foundation.files import ensure_folder
 
 
 class FolderDataset(AbstractDataset[NoReturn, Path]):
@@ -17,7 +18,7 @@ class FolderDataset(AbstractDataset[NoReturn, Path]):
 
     def load(self) -> Path:
         """Return the folder, made at need."""
-        self._filepath.mkdir(parents=True, exist_ok=True)
+        ensure_folder(self._filepath)
         return self._filepath
 
     def save(self, data: NoReturn) -> None:

@@ -14,7 +14,7 @@ from kedro.io.core import AbstractDataset
 from leagents_kedro.datasets.places import local_path
 from leagents_kedro.datasets.published import NamedErrors
 from leagents_kedro.errors import LedgerError
-from leagents_kedro.foundation.files import lock, sync
+from leagents_kedro.foundation.files import check_reachable, ensure_folder, lock, sync
 
 _BLOCK_BYTES = 1 << 12
 
@@ -36,14 +36,16 @@ class LedgerDataset(NamedErrors, AbstractDataset[dict[str, Any], list[dict[str, 
 
         Raises:
             LedgerError: A line other than an unfinished last one is no JSON object.
+            StorageError: A link on the way to the file leads nowhere.
         """
+        check_reachable(self._filepath)
         content = self._filepath.read_bytes() if self._filepath.exists() else b""
         *lines, _ = content.split(b"\n")
         return [self._parse(line, number) for number, line in enumerate(lines, start=1)]
 
     def save(self, data: dict[str, Any]) -> None:
         """Append a row, and wait until the disk has it if it is to be durable."""
-        self._filepath.parent.mkdir(parents=True, exist_ok=True)
+        ensure_folder(self._filepath.parent)
         with self._filepath.open("ab+") as file:
             file.truncate(_end_of_rows(file))
             file.write(json.dumps(data).encode() + b"\n")
@@ -60,7 +62,7 @@ class LedgerDataset(NamedErrors, AbstractDataset[dict[str, Any], list[dict[str, 
         Raises:
             LedgerError: Another process holds the lock.
         """
-        self._filepath.parent.mkdir(parents=True, exist_ok=True)
+        ensure_folder(self._filepath.parent)
         with self._filepath.with_name(f".{self._filepath.name}.lock").open("a+", encoding="utf-8") as file:
             try:
                 lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -8,6 +8,7 @@ from kedro.io.core import AbstractVersionedDataset, Version
 
 from leagents_kedro.datasets.places import local_path
 from leagents_kedro.foundation.clock import is_version
+from leagents_kedro.foundation.files import ensure_folder
 
 
 class WorkspaceDataset(AbstractVersionedDataset[NoReturn, Path]):
@@ -26,7 +27,7 @@ class WorkspaceDataset(AbstractVersionedDataset[NoReturn, Path]):
     def load(self) -> Path:
         """Return the folder of this run."""
         folder = Path(self._get_load_path())
-        folder.mkdir(parents=True, exist_ok=True)
+        ensure_folder(folder)
         return folder
 
     def save(self, data: NoReturn) -> None:

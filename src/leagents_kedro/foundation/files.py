@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -38,9 +39,41 @@ class FileState:
         return cls(path, (status.st_dev, status.st_ino, status.st_mtime_ns), status.st_size)
 
 
+def check_reachable(path: Path) -> None:
+    """Refuse a path through a link that leads nowhere: what is behind it is not missing, but cannot be seen.
+
+    Raises:
+        StorageError: There is such a link.
+    """
+    for part in (path, *path.parents):
+        if part.is_symlink() and not part.exists():
+            raise StorageError(
+                f"{part}: this link leads to {part.readlink()}, which is not there. Mount the disk or make the folder "
+                "that it should lead to, or delete the link to start without what was there."
+            )
+
+
+def ensure_folder(path: Path) -> None:
+    """Make a folder, and those above it, where they are missing.
+
+    Raises:
+        StorageError: A link on the way leads nowhere.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        check_reachable(path)
+        raise
+
+
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it, where they are missing, and bring their names to the disk."""
+    """Make a folder, and those above it, where they are missing, and bring their names to the disk.
+
+    Raises:
+        StorageError: A link on the way leads nowhere.
+    """
     if not path.is_dir():
+        check_reachable(path)
         make_folder(path.parent)
         path.mkdir(exist_ok=True)
         sync(path.parent)
@@ -50,14 +83,32 @@ def make_folder(path: Path) -> None:
 def staged(place: Path) -> Iterator[Path]:
     """Give a path beside ``place`` where a file or folder is made; then bring it to the disk, and rename it into place.
 
-    What an earlier attempt left there is removed first. Where the making fails, ``place`` stays as it was.
+    What an earlier attempt left there is removed first. Where the making fails, ``place`` stays as it was. Others may
+    read what they may read of any new file here, whatever wrote it: safetensors leaves its files to their owner alone.
     """
     staging = place.with_name(f".staging-{place.name}")
     remove(staging)
     yield staging
+    _open_to_others(staging)
     sync_tree(staging)
     staging.rename(place)
     sync(place.parent)
+
+
+def _open_to_others(path: Path) -> None:
+    allowed = 0o666 & ~_umask()
+    inside = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+    for file in inside if path.is_dir() else [path]:
+        mode = stat.S_IMODE(file.lstat().st_mode)
+        if mode | allowed != mode and not file.is_symlink():
+            with suppress(OSError):  # another owner's file, or a file system without modes
+                file.chmod(mode | allowed)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -1,21 +1,39 @@
-"""The project's configuration, read from its files once."""
+"""The project's configuration, read from its files once, wherever they are."""
 
-from pathlib import PurePosixPath
+import re
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import yaml
 from kedro.config import MissingConfigException, OmegaConfigLoader
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
+
+from leagents_kedro.errors import ParameterError
+from leagents_kedro.loop.assignments import reads_as_name
+
+_CONF = "conf"
 
 
 class ConfigLoader(OmegaConfigLoader):
     """Kedro's loader, which reads the files again each time it is asked; this one remembers.
 
-    It knows one more resolver: ``${own:folder}`` is the folder, or that of an environment in it.
+    It knows one more resolver: ``${own:folder}`` is the folder, or that of an environment in it. A ``filepath`` of the
+    catalog below ``conf/`` is in the configuration that the command reads, so that ``--conf-source`` brings its own
+    constitution. Archives are unpacked. A revision such as 12e4567, or 007, is text and no number.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any):
+    def __init__(self, conf_source: str | Path, *args: Any, **kwargs: Any):
+        """Find the configuration, and read the globals.
+
+        Raises:
+            ParameterError: There is none at ``conf_source``, or its archive is damaged.
+        """
         OmegaConf.register_resolver("own", self._own, replace=True)
-        super().__init__(*args, **kwargs)
+        super().__init__(self._folder(str(conf_source), kwargs.get("base_env") or "base"), *args, **kwargs)
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return the configuration of ``key``, merged over base and environment."""
@@ -26,9 +44,74 @@ class ConfigLoader(OmegaConfigLoader):
                 if key != "credentials":
                     raise
                 self[key] = {}  # what Kedro takes for none, which it would look for again with every catalog
+            if key == "catalog":
+                self[key] = {name: self._in_source(entry) for name, entry in self[key].items()}
         return super().__getitem__(key)
+
+    @property
+    def _is_remote(self) -> bool:
+        return "://" in str(self.conf_source)
+
+    def _folder(self, source: str, base: str) -> str:
+        """Return the folder of a configuration: an archive is unpacked for as long as this loader is in use."""
+        if "://" in source:
+            return source  # Kedro reads it
+        folder = Path(source)
+        if folder.is_file():
+            self._unpacked = TemporaryDirectory(prefix="conf-")
+            folder = _unpacked(folder, Path(self._unpacked.name))
+        if (folder / base).is_dir():
+            return str(folder)
+        inner = [path for path in folder.glob("*/") if (path / base).is_dir()]
+        if folder != Path(source) and len(inner) == 1:
+            return str(inner[0])
+        raise ParameterError(
+            f"{source}: expected a folder, or an archive of one, with the default in {base}/, as conf/ is, got "
+            f"{'none there' if folder.exists() else 'no such path'}. Correct --conf-source."
+        )
+
+    def _in_source(self, entry: Any) -> Any:
+        if not isinstance(entry, dict) or not isinstance(entry.get("filepath"), str):
+            return entry
+        first, *rest = PurePosixPath(entry["filepath"]).parts or ("",)
+        source = self.conf_source if self._is_remote else str(Path(self.conf_source).absolute())
+        return entry | {"filepath": "/".join((str(source), *rest))} if first == _CONF else entry
+
+    def _read_raw_config(self, key: str) -> tuple[dict[Path, DictConfig], dict[Path, DictConfig], str, str, set[Path]]:
+        raw = super()._read_raw_config(key)
+        if key == "parameters" and not self._is_remote:
+            for path, content in (raw[0] | raw[1]).items():
+                text = path.read_text(encoding="utf-8")
+                if _NUMBER_OR_NAME.search(text):
+                    _keep_names(content, yaml.load(text, yaml.BaseLoader))
+        return raw
 
     def _own(self, folder: str) -> str:
         """Return the folder for the environment of this command; the base and the default one share it."""
         default = self.env in {None, "", self.base_env, self.default_run_env}
         return folder if default else str(PurePosixPath(folder, str(self.env)))
+
+
+_NUMBER_OR_NAME = re.compile(r"[\s\[]0\d|\de\d")
+
+
+def _unpacked(archive: Path, folder: Path) -> Path:
+    try:
+        shutil.unpack_archive(archive, folder, filter=None if archive.suffix == ".zip" else "data")
+    except (shutil.ReadError, tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError) as error:
+        raise ParameterError(
+            f"{archive}: expected a configuration as a zip or tar archive (.zip, .tar, .tar.gz, .tgz, ...), got "
+            f"something else: {error}. Make it anew, or name the folder."
+        ) from error
+    return folder
+
+
+def _keep_names(content: Any, written: Any) -> None:
+    """Put back the text of what was read as a number and is rather a name."""
+    keys = list(content) if isinstance(content, DictConfig) else range(len(content))
+    for key in keys:
+        spelled = written.get(str(key)) if isinstance(written, dict) else written[key]
+        if isinstance(spelled, dict | list):
+            _keep_names(content[key], spelled)
+        elif isinstance(spelled, str) and reads_as_name(spelled) and not isinstance(content[key], str):
+            content[key] = spelled

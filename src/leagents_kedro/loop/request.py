@@ -1,6 +1,8 @@
 """Hooks of the loop: what ends it, and what keeps a mistyped command from starting it."""
 
-from collections.abc import Collection, Mapping
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,8 +16,11 @@ from pydantic import BaseModel
 
 from leagents_kedro.errors import ParameterError
 from leagents_kedro.foundation.spelling import no_such
+from leagents_kedro.loop.assignments import by_item
 from leagents_kedro.parameters.loop import LoopParams
 from leagents_kedro.parameters.validation import validated
+
+_RUNTIME = re.compile(r"\$\{runtime_params:\s*(\w+)")
 
 
 class ParameterHooks:
@@ -39,8 +44,23 @@ class ParameterHooks:
         added = {str(file): _plain(content) for file, content in overlay.items()}
         given = loader.runtime_params or {}
         _check_kinds(added | {"--params": given}, known)
-        _check_keys(given, known.keys() | {key for content in added.values() for key in content})
+        merged = OmegaConf.to_container(OmegaConf.unsafe_merge(*base.values(), *overlay.values()))
+        loader.runtime_params = by_item(given, merged, "")
+        known_keys = known.keys() | {key for content in added.values() for key in content}
+        if set(given) - known_keys:
+            known_keys |= _asked_for([*base.values(), *overlay.values(), *_raw_catalog(loader)])
+        _check_keys(given, known_keys)
         LoopParams.of(loader["parameters"])
+
+
+def _raw_catalog(loader: OmegaConfigLoader) -> list[Any]:
+    base, overlay, *_ = loader._read_raw_config("catalog")
+    return [*base.values(), *overlay.values()]
+
+
+def _asked_for(contents: Iterable[Any]) -> set[str]:
+    """Return the parameters that files ask a command for: ``${runtime_params:name, default}``."""
+    return {name for content in contents for name in _RUNTIME.findall(json.dumps(_plain(content), default=str))}
 
 
 def _check_environment(conf: Path, environment: str) -> None:

@@ -22,7 +22,7 @@ from leagents_kedro.datasets.lerobot_shards import LeRobotShards
 from leagents_kedro.datasets.published import PublishedDataset
 from leagents_kedro.datasets.versions import inherited
 from leagents_kedro.datasets.workspace import WorkspaceDataset
-from leagents_kedro.foundation.files import lock
+from leagents_kedro.foundation.files import ensure_folder, lock
 from leagents_kedro.history.history import History
 from leagents_kedro.loop.events import log
 from leagents_kedro.parameters.retention import RetentionParams
@@ -58,7 +58,7 @@ class RetentionHooks:
         """Announce this run."""
         self._release()
         place = _lock_file(catalog)
-        place.parent.mkdir(parents=True, exist_ok=True)
+        ensure_folder(place.parent)
         self._lock = place.open("a", encoding="utf-8")
         lock(self._lock, fcntl.LOCK_SH)
 

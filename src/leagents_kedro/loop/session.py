@@ -117,7 +117,9 @@ class _Command:
 
     @property
     def runtime_params(self) -> dict[str, Any]:
-        return self.request.get("runtime_params") or {}
+        loader = self.session._context(self.request.get("runtime_params")).config_loader
+        given: dict[str, Any] = loader.runtime_params or {}
+        return given
 
     def catalog(self, load_versions: dict[str, str] | None = None) -> CatalogProtocol:
         return self.session._catalog(self.request.get("runtime_params"), load_versions)
