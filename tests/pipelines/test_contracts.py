@@ -13,11 +13,11 @@ from leagents_kedro.datasets.page import PageDataset
 from leagents_kedro.datasets.published import PublishedDataset
 from leagents_kedro.datasets.record import RecordDataset
 from leagents_kedro.loop.specs import DEVICE
-from leagents_kedro.pipelines import cycle, seed
+from leagents_kedro.pipelines import cycle, seed, supplement
 from support.parameters import BASE
 
 CATALOG: dict[str, dict[str, Any]] = yaml.safe_load((BASE / "catalog.yml").read_text())
-NODES = {node.name: node for pipeline in (cycle, seed) for node in pipeline.create_pipeline().nodes}
+NODES = {node.name: node for pipeline in (cycle, seed, supplement) for node in pipeline.create_pipeline().nodes}
 EVERY_NODE = pytest.mark.parametrize("node", NODES.values(), ids=NODES)
 SPENDS = {"params:evaluation", "training_workspace"}  # what simulates, and what trains
 

@@ -49,7 +49,7 @@ def story(project: Path) -> list[dict]:
     return [
         {"event": row["event"], "cycle": row["cycle"], "params": row.get("params"), "record": row.get("record")}
         for row in rows
-        if row["event"] not in {"charged", "resumed"}
+        if row["event"] not in {"charged", "resumed", "seed"}
     ]
 
 

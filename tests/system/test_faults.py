@@ -55,6 +55,21 @@ def after_one_cycle(one_cycle: Path, tmp_path: Path) -> Project:
     return Project(Path(shutil.copytree(one_cycle, tmp_path / "project", dirs_exist_ok=True)))
 
 
+@pytest.mark.slow
+def test_tasks_that_are_added_are_demonstrated_before_the_next_cycle(server: Server, after_one_cycle: Project) -> None:
+    parameters = after_one_cycle.path / "conf/local/parameters.yml"
+    parameters.write_text(parameters.read_text().replace("tasks: [reach-v3]", "tasks: [reach-v3, drawer-close-v3]"))
+    ended = server.run(after_one_cycle, "run", "--params=loop.max_cycles=2")
+    assert ended.code == 0, ended.output
+    rows = after_one_cycle.rows("ledger")
+    assert [row["event"] for row in rows] == ["seed", "opened", "closed"] * 2
+    _, first, _, added, second, _ = rows
+    assert added["base"] == first["run_id"]
+    assert second["pins"]["mix"] == added["run_id"]
+    (mix,) = (after_one_cycle.path / "data/05_model_input/mix" / second["run_id"]).iterdir()
+    assert {"Reach a goal position", "Push and close a drawer"} == set(Shards(mix).tasks)
+
+
 @pytest.fixture
 def disk(project: Project) -> Iterator[Callable[[str], None]]:
     """A small disk of its own below ``data``; called with mount options it changes them."""

@@ -27,7 +27,8 @@ def select_episodes(
         named = "; ".join(_hint(sentence, tasks) for sentence in missing)
         raise CoverageError(
             f"no episodes of {len(missing)} of {len(found)} tasks: {named}. "
-            "Collect demonstrations of them, leave them out of the suite, or give suite.sentences what the dataset says"
+            "Have experts demonstrate them (demonstrations.source), leave them out of the suite, or give "
+            "suite.sentences what the dataset says"
         )
     return {sentence: tuple(index.episode_index[_newest(rows, per_task)].tolist()) for sentence, rows in found.items()}
 

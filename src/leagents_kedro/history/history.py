@@ -91,12 +91,14 @@ class Abandoned(_CycleRow):
 class Seed(Record):
     """The next cycle starts from demonstrations of this version; the row is written before they are.
 
-    ``pins`` are the catalog entries that are written under it.
+    ``pins`` are the catalog entries that are written under it. With a ``base``, a version of the mix, they are those of
+    tasks that were added, and are appended to it.
     """
 
     event: Literal["seed"] = "seed"
     run_id: str
     pins: dict[str, str]
+    base: str | None = None
     at: str
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from leagents_kedro.datasets.versions import cycle_datasets, inherited, next_run_id, pin
 from leagents_kedro.doctor.inheritance import examine_inheritance
-from leagents_kedro.errors import AwaitingApproval, LedgerError
+from leagents_kedro.errors import AwaitingApproval, CoverageError, LedgerError
 from leagents_kedro.foundation.clock import now
 from leagents_kedro.foundation.findings import stop_at_errors
 from leagents_kedro.history.answers import waits_for_approval
@@ -107,16 +107,18 @@ class Driver:
         return not reasons
 
     def open(self, history: History, catalog: CatalogProtocol) -> Opened:
-        """Check the next cycle, seed the mix where there is none, and write down what the cycle starts from.
+        """Check the next cycle, see that there are demonstrations, and write down what the cycle starts from.
+
+        Where there is no mix it is seeded; where tasks were added to the suite, experts demonstrate them.
 
         Raises:
             LedgerError: What the ledger has it start from is not there.
             LeAgentsError: The cycle could not run.
         """
         stop_at_errors(examine_inheritance(self._kedro.catalog(), history), LedgerError)
-        self._kedro.hook.before_cycle_opened(catalog=catalog)
-        if not catalog["mix"].exists():
-            self.seed(history)
+        lacking = self._lacking(catalog)
+        if lacking or not catalog["mix"].exists():
+            self.seed(history, inherited(catalog, history)["mix"] if lacking else None)
             history, catalog = self._past()
             self._kedro.hook.before_cycle_opened(catalog=catalog)
         run_id = self._next_run_id(history)
@@ -132,14 +134,22 @@ class Driver:
         catalog["ledger"].save(opened)
         return opened
 
-    def seed(self, history: History) -> dict[str, Any]:
-        """Collect or import the demonstrations that the next cycle starts from, under the id that the ledger has."""
+    def seed(self, history: History, base: str | None = None) -> dict[str, Any]:
+        """Collect or import the demonstrations that the next cycle starts from, under the id that the ledger has.
+
+        With a ``base``, a version of the mix, those of added tasks are appended to it.
+        """
         seed = history.seed
-        if seed is None:
+        if seed is None or base:
             run_id = self._next_run_id(history)
-            seed = Seed(run_id=run_id, pins={"mix": run_id}, at=now())
+            seed = Seed(run_id=run_id, pins={"mix": run_id}, base=base, at=now())
             self._kedro.catalog()["ledger"].save(seed)
-        return self._kedro.run_pipeline("seed", run_id=seed.run_id)
+        if seed.base is None:
+            return self._kedro.run_pipeline("seed", run_id=seed.run_id)
+        versions = {"mix": seed.base, "demonstrations": seed.run_id, "next_mix": seed.run_id}
+        return self._kedro.run_pipeline(
+            "supplement", run_id=seed.run_id, load_versions=versions, only_missing_outputs=True
+        )
 
     def seed_by_hand(self) -> dict[str, Any]:
         """Seed where the ledger has no mix; what is seeded beside one is inherited by no cycle.
@@ -189,6 +199,21 @@ class Driver:
         )
         catalog["ledger"].save(closed)
         self._closed_here += 1
+
+    def _lacking(self, catalog: CatalogProtocol) -> bool:
+        """Check the next cycle; return whether its mix lacks tasks, where experts can demonstrate them.
+
+        Raises:
+            LeAgentsError: The cycle could not run.
+        """
+        try:
+            self._kedro.hook.before_cycle_opened(catalog=catalog)
+        except CoverageError as lacking:
+            if self._kedro.parameters().get("demonstrations", {}).get("source") != "experts":
+                raise
+            logger.info("Experts demonstrate the tasks that were added: %s", lacking)
+            return True
+        return False
 
     def _next(self) -> Opened | None:
         """Return the cycle to run, if there is to be one; the ledger is read once for it."""
