@@ -93,7 +93,7 @@ class Events:
         hooks = type("Hooks", (), {name: self._hook(name) for name in HOOKS})()
         leagents_kedro.settings.HOOKS = (*leagents_kedro.settings.HOOKS, hooks)
         BatchReader.batch = self._before(BatchReader.batch, lambda _, frames: ("step", frames.tolist()))
-        Measurement.outcomes = self._before(Measurement.outcomes, lambda _, trials: ("block", len(trials)))
+        Measurement.outcomes = self._before(Measurement.outcomes, lambda _, trials, title: ("block", len(trials)))
         sys.addaudithook(self._audited)
 
     def happened(self, kind: str, what: Any, path: str = "") -> None:

@@ -19,6 +19,7 @@ from leagents_kedro.loop.budgets import (
 from leagents_kedro.loop.configuration import ConfigLoader
 from leagents_kedro.loop.events import EventHooks
 from leagents_kedro.loop.inheritance import InheritanceHooks
+from leagents_kedro.loop.narration import NarrationHooks
 from leagents_kedro.loop.preflight import PreflightHooks
 from leagents_kedro.loop.request import ParameterHooks
 from leagents_kedro.loop.retention import RetentionHooks
@@ -36,6 +37,7 @@ if find_spec("ibis") is None:
     sys.modules["ibis"] = None  # type: ignore[assignment]
 
 logging.setLogRecordFactory(RedactedRecord)
+logging.captureWarnings(True)
 
 SESSION_CLASS = CycleSession
 HOOKS = (
@@ -53,6 +55,7 @@ HOOKS = (
     StopFileHooks(),
     RetentionHooks(),
     EventHooks(),
+    NarrationHooks(),
     RunStatusHooks(),
 )
 CONFIG_LOADER_CLASS = ConfigLoader

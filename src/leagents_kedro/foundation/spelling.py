@@ -1,9 +1,14 @@
-"""Names that do not exist, and those that were likely meant."""
+"""Numbers of things, names that do not exist, and those that were likely meant."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 _LISTED = 30
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number of things: ``1 task``, ``2 tasks``."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -63,11 +63,29 @@ def as_json(runs: list[RunStatus]) -> str:
     return TypeAdapter(list[RunStatus]).dump_json(runs, indent=2).decode()
 
 
-def render(runs: list[RunStatus], blessed: Checkpoint | None) -> Group:
-    """Return a table a run, a row a cycle, with the last decision's reason and the blessed checkpoint below."""
+def render(runs: list[RunStatus], blessed: Checkpoint | None, last: int | None = None) -> Group:
+    """Return a table a run, a row a cycle, with the last decision's reason and the blessed checkpoint below.
+
+    Where only the ``last`` cycles are shown, a line says so.
+    """
+    cycles = sum(len(run.cycles) for run in runs)
+    if last is not None and cycles > last:
+        runs = _last_cycles(runs, last)
+        note = [f"the last {last} of {cycles} cycles; `kedro loop status` shows all"]
+    else:
+        note = []
     reasons = [f"cycle {cycle.number}: {cycle.reason}" for run in runs for cycle in run.cycles if cycle.reason]
     standing = f"blessed: {blessed.digest[:12]} in {blessed.path}" if blessed else "blessed: none yet"
-    return Group(*map(_table, runs), *map(Text, (*reasons[-1:], standing)))
+    return Group(*map(_table, runs), *map(Text, (*note, *reasons[-1:], standing)))
+
+
+def _last_cycles(runs: list[RunStatus], last: int) -> list[RunStatus]:
+    shown: list[RunStatus] = []
+    for run in reversed(runs):
+        if last > 0:
+            shown.insert(0, run.model_copy(update={"cycles": run.cycles[-last:]}))
+        last -= len(run.cycles)
+    return shown
 
 
 def _table(run: RunStatus) -> Table:
@@ -80,8 +98,8 @@ def _table(run: RunStatus) -> Table:
             cycle.state,
             "" if cycle.rung is None else str(cycle.rung),
             cycle.decision,
-            _score_text(cycle.candidate),
-            _score_text(cycle.blessed),
+            Text(score_text(cycle.candidate)),
+            Text(score_text(cycle.blessed)),
             "" if cycle.seconds is None else f"{cycle.seconds / 60:.1f}",
         )
     return table
@@ -114,8 +132,8 @@ def _score(score: Score) -> ScoreStatus:
     return ScoreStatus(rate=score.rate, low=score.low, high=score.high, episodes=score.episodes)
 
 
-def _score_text(score: ScoreStatus | None) -> Text:
+def score_text(score: Score | ScoreStatus | None) -> str:
     """Write a score as ``62% [48, 74] n=50``: rate, interval, episodes."""
     if score is None:
-        return Text()
-    return Text(f"{score.rate:.0%} [{100 * score.low:.0f}, {100 * score.high:.0f}] n={score.episodes}")
+        return ""
+    return f"{score.rate:.0%} [{100 * score.low:.0f}, {100 * score.high:.0f}] n={score.episodes}"

@@ -23,6 +23,8 @@ from leagents_kedro.parameters.loop import LoopParams
 
 logger = logging.getLogger(__name__)
 
+_SHOWN = 20  # cycles of the closing table
+
 
 class Kedro(Protocol):
     """What the driver asks of the session, for one command."""
@@ -102,7 +104,7 @@ class Driver:
         params = LoopParams.of(self._kedro.parameters())
         reasons = hook.repeat_run(history=history, params=params, catalog=catalog, closed_here=self._closed_here)
         if reasons:
-            Console().print(render(summarise(history), catalog["blessed"].load()))
+            Console().print(render(summarise(history), catalog["blessed"].load(), last=_SHOWN))
             Console().print(f"No further cycle: {'; '.join(reasons)}", markup=False, soft_wrap=True)
         return not reasons
 
@@ -165,7 +167,7 @@ class Driver:
 
     def run(self, opened: Opened) -> dict[str, Any]:
         """Run the cycle, or what of it is missing; an attempt that does not end is charged with its device time."""
-        logger.info("Cycle %d, version %s, %s", opened.cycle, opened.run_id, _starts_from(opened))
+        logger.info("Cycle %d begins, version %s, %s", opened.cycle, opened.run_id, _starts_from(opened))
         self._meter.reset()
         try:
             return self._kedro.run_pipeline(
@@ -199,6 +201,7 @@ class Driver:
         )
         catalog["ledger"].save(closed)
         self._closed_here += 1
+        logger.info("Cycle %d is closed: %s, %.1f min", opened.cycle, closed.record.decision.verdict, seconds / 60)
 
     def _lacking(self, catalog: CatalogProtocol) -> bool:
         """Check the next cycle; return whether its mix lacks tasks, where experts can demonstrate them.

@@ -9,6 +9,7 @@ from kedro.framework.session import KedroServiceSession
 from kedro.io import AbstractVersionedDataset, CatalogProtocol
 
 from leagents_kedro.errors import ParameterError
+from leagents_kedro.foundation.progress import on_screen
 from leagents_kedro.foundation.spelling import no_such
 from leagents_kedro.loop.accounting import DeviceMeter
 from leagents_kedro.loop.driver import Driver
@@ -49,19 +50,20 @@ class CycleSession(KedroServiceSession):
         """
         self._contexts.clear()
         self._latest = None
-        if args:
-            return super().run(*args, **request)
-        names = list(request.get("pipeline_names") or ["cycle"])
-        whole = not any(map(request.get, (*SLICES, *_FIXES_VERSIONS)))
-        if whole and names in (["cycle"], ["__default__"]):
-            self._check(request, ["cycle", "seed"])
-            driver = self._driver(request)
-            with clean_exit():
-                return driver.drive()
-        self._check(request, names)
-        if whole and names == ["seed"]:
-            return self._driver(request).seed_by_hand()
-        return super().run(**request)
+        with on_screen():
+            if args:
+                return super().run(*args, **request)
+            names = list(request.get("pipeline_names") or ["cycle"])
+            whole = not any(map(request.get, (*SLICES, *_FIXES_VERSIONS)))
+            if whole and names in (["cycle"], ["__default__"]):
+                self._check(request, ["cycle", "seed"])
+                driver = self._driver(request)
+                with clean_exit():
+                    return driver.drive()
+            self._check(request, names)
+            if whole and names == ["seed"]:
+                return self._driver(request).seed_by_hand()
+            return super().run(**request)
 
     def load_context(self, runtime_params: dict[str, Any] | None = None) -> KedroContext:
         """Return the project context; a run reads its configuration once, however many cycles it has."""

@@ -3,13 +3,13 @@
 Who answers them, in the order of ``settings.HOOKS`` where nothing else is said:
 
 =====================  ==============================================================================================
-before_loop            WarmUpHooks
+before_loop            NarrationHooks (first), WarmUpHooks
 between_cycles         RetentionHooks
 repeat_run             GateHooks, ApprovalHooks, the budgets (CycleBudgetHooks ...), StopFileHooks: every reason is told
 before_cycle_opened    PreflightHooks
 Kedro's own            ParameterHooks (the command is checked), PreflightHooks (so are the environment's options),
-                       RetentionHooks (last, after that check), WarmUpHooks, EventHooks, RunStatusHooks (first: before
-                       Kedro-Viz), and the session's DeviceMeter
+                       RetentionHooks (last, after that check), WarmUpHooks, EventHooks, NarrationHooks,
+                       RunStatusHooks (first: before Kedro-Viz), and the session's DeviceMeter
 =====================  ==============================================================================================
 """
 

@@ -12,6 +12,7 @@ import logging
 import math
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_CHECK_EVERY_STEPS = 50
+_CHECK_EVERY_STEPS = 50  # a look at the loss waits for the device
+_CHECK_EVERY_S = 5.0
 _TRIED_FRAMES = 8
 
 
@@ -59,7 +61,7 @@ def train(
         initial: ``pretrained_model`` folder to continue from; None starts the rung anew.
         workspace: Folder for checkpoints; where it holds some of this training, training goes on from the last.
         frame_cache: Folder for decoded images and videos, which all trainings share.
-        progress: Called with (steps done, steps in all, mean loss since the last call).
+        progress: Called after each step with (steps done, steps in all, the mean loss of the last ones).
 
     Raises:
         ParameterError: The policy type or one of its options is unknown, or LeRobot refuses them.
@@ -90,6 +92,7 @@ def train(
     batches = _batches(shards, episodes, reader, config, step)
     policy.train()
     losses: list[torch.Tensor] = []
+    mean, checked = math.nan, 0.0
     with _cuda_of_lerobot():
         for frames in batches:
             batch = reader.batch(frames)
@@ -104,9 +107,11 @@ def train(
             losses.append(loss.detach())
             step += 1
             saves = should_save_checkpoint(step, settings.save_every_steps, rung.steps)
-            if saves or len(losses) == _CHECK_EVERY_STEPS:
-                progress(step, rung.steps, _mean_loss(losses, step))
+            late = time.monotonic() - checked > _CHECK_EVERY_S
+            if saves or late or len(losses) == _CHECK_EVERY_STEPS:
+                mean, checked = _mean_loss(losses, step), time.monotonic()
                 losses.clear()
+            progress(step, rung.steps, mean)
             if saves:
                 last = _save(config, step, policy, optimizer, scheduler, preprocessor, postprocessor)
     assert last is not None, "the last step is always saved"

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from leagents_kedro.foundation.files import write_atomically
+from leagents_kedro.foundation.progress import progress_bar
 from leagents_kedro.parameters.evaluation import EvaluationParams
 from leagents_kedro.records import Checkpoint, Outcome
 from leagents_kedro.simulation.environments import Trial
@@ -27,8 +28,8 @@ class Measurement:
         self._checkpoint, self._simulator, self._folder, self._evaluation = checkpoint, simulator, folder, evaluation
         self._protocol = protocol
 
-    def outcomes(self, trials: list[Trial]) -> tuple[Outcome, ...]:
-        """Return one outcome a trial, in their order."""
+    def outcomes(self, trials: list[Trial], title: str) -> tuple[Outcome, ...]:
+        """Return one outcome a trial, in their order; progress is shown under ``title``."""
         if not trials:
             return ()
         name = hashlib.sha256(repr((self._protocol, self._checkpoint.digest, trials)).encode()).hexdigest()[:16]
@@ -36,7 +37,13 @@ class Measurement:
         with suppress(FileNotFoundError, ValidationError):  # what was damaged is measured anew
             return _OUTCOMES.validate_json(kept.read_bytes())
         policy = policy_file(self._checkpoint, self._evaluation)
-        rolled = self._simulator.roll_out(policy, trials, slots=self._evaluation.slots)
+        with progress_bar(title, len(trials), "episode") as show:
+            rolled = self._simulator.roll_out(
+                policy,
+                trials,
+                slots=self._evaluation.slots,
+                progress=lambda done, successes: show(done, f"{successes} successes"),
+            )
         outcomes = tuple(outcome for outcome, _ in rolled)
         write_atomically(kept, _OUTCOMES.dump_json(outcomes))
         return outcomes

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from leagents_kedro.constitution.commands import simulation_command
 from leagents_kedro.constitution.limits import Constitution, require
-from leagents_kedro.foundation.progress import progress_bar
 from leagents_kedro.foundation.seeds import derive_seed
 from leagents_kedro.gate.evidence import pair_outcomes
 from leagents_kedro.gate.rules import schedule
@@ -61,12 +60,10 @@ def evaluate_candidate(
     environments = simulator(suite, evaluation)
     challenger = Measurement(candidate, environments, workspace, evaluation, protocol)
     champion = Measurement(blessed, environments, workspace, evaluation, protocol) if blessed else None
-    with progress_bar("evaluate", looks[-1], "pair") as show:
-        for pairs in looks:
-            outcomes = _extended(outcomes, challenger, champion, trials[:pairs])
-            show(pairs, f"{sum(outcome.success for outcome in outcomes.candidate)} successes")
-            if champion and compare(pair_outcomes(outcomes, suite.names), gating).state != "unfinished":
-                break
+    for number, pairs in enumerate(looks, start=1):
+        outcomes = _extended(outcomes, challenger, champion, trials[:pairs], f"look {number} of at most {len(looks)}")
+        if champion and compare(pair_outcomes(outcomes, suite.names), gating).state != "unfinished":
+            break
     return outcomes.model_copy(update={"measured": len(outcomes.candidate) + len(outcomes.blessed) - len(known)})
 
 
@@ -94,11 +91,12 @@ def _known_outcomes(
 
 
 def _extended(
-    outcomes: Outcomes, challenger: Measurement, champion: Measurement | None, trials: list[Trial]
+    outcomes: Outcomes, challenger: Measurement, champion: Measurement | None, trials: list[Trial], look: str
 ) -> Outcomes:
     """Return ``outcomes`` with those of ``trials`` that are missing."""
-    missing = challenger.outcomes(trials[len(outcomes.candidate) :])
+    missing = challenger.outcomes(trials[len(outcomes.candidate) :], f"{look}: candidate")
     update = {"candidate": outcomes.candidate + missing}
     if champion:
-        update["blessed"] = outcomes.blessed + champion.outcomes(trials[len(outcomes.blessed) :])
+        new = champion.outcomes(trials[len(outcomes.blessed) :], f"{look}: blessed")
+        update["blessed"] = outcomes.blessed + new
     return outcomes.model_copy(update=update)
