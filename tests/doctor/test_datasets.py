@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from leagents_kedro.doctor.datasets import examine_dataset
+from leagents_kedro.episodes.shards import Shards
+from leagents_kedro.episodes.writing import append_datasets
 from support.damage import (
     Damage,
     column,
@@ -124,8 +126,8 @@ WARNINGS = {
         "'action' is the same in all frames in dimension 1",
         "if it never changes",
     ),
-    "more": (more("subtask_index", "int64"), "has 'subtask_index', which the environment does not", "leaves that out"),
-    "text": (more("note", "string"), "has 'note', which the environment does not give", "an import leaves that out"),
+    "more": (more("subtask_index", "int64"), "has 'subtask_index', which policies do not read", "leaves that out"),
+    "text": (more("note", "string"), "has 'note', which policies do not read", "an import leaves that out"),
     "other numbers": (
         feature("action", dtype="float64"),
         "has 'action' as other numbers than",
@@ -201,7 +203,9 @@ def test_videos_are_counted(sound_video, copied):
     root = copied(sound_video)
     feature("observation.images.top", shape=[48, 64, 3])(root)
     assert any("shows 64x64 pixels, where meta/info.json says 48x64" in found.what for found in examine_dataset(root))
-    feature("observation.images.top", shape=[64, 64, 3])(root)
+    feature("observation.images.top", shape=[64, 64, 3], info={"is_depth_map": True})(root)
+    assert any("depth maps, 'observation.images.top'" in found.what for found in examine_dataset(root))
+    feature("observation.images.top", info={})(root)
     film = next(root.glob("videos/*/*/*.mp4"))
     content = film.read_bytes()
     film.unlink()
@@ -308,3 +312,7 @@ class TestLeRobot:
         assert f"--root={root}_fixed --push-to-hub=false" in told
         convert_dataset("local/older", root=root, push_to_hub=False)
         assert self.serious(root) == []
+        converted = Shards(root)
+        assert converted.features["timestamp"]["fps"] == 10, "LeRobot's own recordings have none"
+        append_datasets(converted, [Shards(folder / "second")], folder / "grown")
+        assert self.serious(folder / "grown") == []

@@ -22,7 +22,7 @@ DATASETS = {
     "sentences": ["_has_sentences"],
     "episodes under 2 frames": ["_has_frames"],
     "statistics: there": ["_has_a_file_of_statistics", "_has_statistics"],
-    "features and fps": ["_fits_the_environment", "_has_actions"],
+    "features and fps": ["_fits_the_environment", "_can_be_learned"],
     "episodes of every task": ["_covers_the_suite"],
     "pages readable": ["_is_readable"],
     "frames where the index says": ["_has_the_rows_of_its_index", "_has_regular_times"],

@@ -292,7 +292,7 @@ def drifted(shards, target, seconds):
 def test_the_nearest_frame_is_taken_within_a_tenth_of_a_frame(datasets, limit_gb, tmp_path):
     late = drifted(datasets["videos"], tmp_path / "mix", 0.004)
     (told,) = [finding for finding in examine_dataset(late.root) if "ms from where" in finding.what]
-    assert (told.severity, "up to 4 ms" in told.what, "--tolerance_s=0.008" in told.fix) == ("warning", True, True)
+    assert (told.severity, "up to 4.0 ms" in told.what, "--tolerance_s=0.008" in told.fix) == ("warning", True, True)
     frames = torch.arange(late.total_frames)
     expected, given = (
         BatchReader(each, None, None, FrameCache(tmp_path, limit_gb)) for each in (datasets["videos"], late)
@@ -303,7 +303,7 @@ def test_the_nearest_frame_is_taken_within_a_tenth_of_a_frame(datasets, limit_gb
 def test_frames_at_other_times_than_the_data_says_are_refused(datasets, cache, tmp_path):
     late = drifted(datasets["videos"], tmp_path / "mix", 0.04)
     (told,) = [finding for finding in examine_dataset(late.root) if "ms from where" in finding.what]
-    assert (told.severity, "up to 40 ms" in told.what, "; 10 ms" in told.what) == ("error", True, True)
+    assert (told.severity, "up to 40.0 ms" in told.what, "; 10.0 ms" in told.what) == ("error", True, True)
     with pytest.raises(EpisodesError, match=r"mp4: should have frames at \[0\.04"):
         BatchReader(late, None, None, cache)
 

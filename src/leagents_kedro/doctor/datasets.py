@@ -5,6 +5,7 @@ of content read every number once (1,000 episodes a second or so), for datasets 
 """
 
 import json
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from leagents_kedro.episodes.checks import COPY, FORM, RECOMPUTE, REWRITE, diffe
 from leagents_kedro.episodes.columns import (
     Features,
     flat_names,
+    is_depth_map,
     is_read,
     numeric_features,
     read_columns,
@@ -183,7 +185,7 @@ def _fits_the_environment(subject: ExaminedDataset) -> Iterator[Finding]:
         fix = "change suite.environment or suite.options, or leave what policies would read out, in a copy"
         yield error(subject.root, what, fix, remove_command(subject.root, unknown))
     if left := [key for key in own if key not in taken]:
-        what = f"has {_some(map(repr, left))}, which the environment does not give, and policies do not read"
+        what = f"has {_some(map(repr, left))}, which policies do not read, and the environment does not give so"
         yield warning(subject.root, what, "none needed: an import leaves that out")
     if other := [key for key, feature in taken.items() if feature["dtype"] != own[key]["dtype"]]:
         what = f"has {_some(map(repr, other))} as other numbers than LeRobot or the environment"
@@ -199,8 +201,11 @@ def _sizes_that_fit(suite: Suite, own: Features) -> str:
     return f" ({', '.join(f'{name}: {size}' for name, size in sizes.items())})" if sizes else ""
 
 
-def _has_actions(subject: ExaminedDataset) -> Iterator[Finding]:
+def _can_be_learned(subject: ExaminedDataset) -> Iterator[Finding]:
     features = subject.shards.features
+    if depth := [key for key, feature in visual_features(features).items() if is_depth_map(feature)]:
+        what = f"has depth maps, {_some(map(repr, depth))}, on which nothing is trained here"
+        yield error(subject.root, what, "leave them out, in a copy", remove_command(subject.root, depth))
     if "action" not in features:
         similar = nearest("action", set(features))
         said = f"; is it {similar!r}?" if similar else ""
@@ -382,9 +387,9 @@ def _has_all_video_frames(subject: ExaminedDataset) -> Iterator[Finding]:
                 file, what, "correct the shape in meta/info.json if all videos are so; else copy or write it anew"
             )
         drift = float(np.abs(shown[nearest_of(shown, wanted)] - wanted).max())
-        what = f"has frames up to {drift * 1000:.3g} ms from where data/ and meta/episodes place them"
+        what = f"has frames up to {drift * 1000:,.1f} ms from where data/ and meta/episodes place them"
         if drift > time_tolerance_s(fps):
-            most = f"{time_tolerance_s(fps) * 1000:.3g} ms, a tenth of a frame, is the most"
+            most = f"{time_tolerance_s(fps) * 1000:.1f} ms, a tenth of a frame, is the most"
             fix = f"correct from_timestamp in meta/episodes, or encode it anew with {fps} frames a second throughout"
             yield error(file, f"{what}; {most}", fix)
         elif drift > TIME_TOLERANCE_S:
@@ -403,7 +408,7 @@ _FORM: tuple[tuple[Check[ExaminedDataset], ...], ...] = (
         _has_sentences,
         _has_frames,
         _has_statistics,
-        _has_actions,
+        _can_be_learned,
         _fits_the_environment,
         _covers_the_suite,
     ),
@@ -490,7 +495,7 @@ def _sizes(feature: dict[str, Any]) -> set[int]:
 
 
 def _spoken(sentence: str) -> str:
-    return "".join(filter(str.isalnum, sentence.casefold()))
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", sentence).casefold()))
 
 
 def _episodes(numbers: Iterable[int]) -> str:

@@ -32,6 +32,12 @@ def numeric_features(features: Features) -> Features:
     return {key: feature for key, feature in features.items() if feature["dtype"] not in others}
 
 
+def is_depth_map(feature: dict[str, Any]) -> bool:
+    """Whether images of the feature hold distances, as LeRobot marks them."""
+    described = [feature.get("info") or {}, feature.get("video_info") or {}]
+    return any(info.get("is_depth_map") or info.get("video.is_depth_map") for info in described)
+
+
 def is_read(key: str, feature: dict[str, Any]) -> bool:
     """Whether LeRobot's policies read a feature, or learn to give it: every image, and what their names begin with."""
     return feature["dtype"] in {"image", "video"} or key.startswith(("observation", "action"))
@@ -89,14 +95,14 @@ def read_table(files: Iterable[Path], columns: Sequence[str] | None = None) -> p
     return pa.concat_tables([_read_file(file, columns) for file in files], promote_options="permissive")
 
 
-def column_names(file: Path) -> list[str]:
-    """Return the names of the columns in ``file``, of nested ones the outermost.
+def schema_of(file: Path) -> pa.Schema:
+    """Return the names and types of the columns in ``file``.
 
     Raises:
         EpisodesError: It is missing, unfinished, or damaged.
     """
     try:
-        return pq.read_schema(file).names
+        return pq.read_schema(file)
     except (OSError, pa.ArrowException) as error:
         raise EpisodesError(_unreadable(file, error)) from error
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leagents_kedro.episodes.checks import check_dataset
-from leagents_kedro.episodes.columns import numeric_features, read_columns, visual_features
+from leagents_kedro.episodes.columns import is_depth_map, numeric_features, read_columns, visual_features
 from leagents_kedro.episodes.format import VIDEO_PATH, time_tolerance_s
 from leagents_kedro.episodes.frame_cache import DecodedFrames, FrameCache, FrameFile, image_pixels
 from leagents_kedro.episodes.lerobot import opened
@@ -74,7 +74,7 @@ def frame_readers(
     if not visual:
         return {}
     check_dataset(shards.root)
-    if depth := [key for key, feature in visual.items() if _is_depth(feature)]:
+    if depth := [key for key, feature in visual.items() if is_depth_map(feature)]:
         raise EpisodesError(f"{shards.root}: depth maps cannot be trained on; remove the features {', '.join(depth)}")
     videos = {key: _in_videos(shards, key, episodes, timestamps) for key in visual if _is_video(visual[key])}
     located = videos | {key: _in_columns(shards, key, episodes) for key in visual if key not in videos}
@@ -150,8 +150,3 @@ def _image_stream(stored: Callable[[], Any], key: str, shards: Shards) -> Stream
 
 def _is_video(feature: dict[str, Any]) -> bool:
     return feature["dtype"] == "video"
-
-
-def _is_depth(feature: dict[str, Any]) -> bool:
-    described = [feature.get("info") or {}, feature.get("video_info") or {}]
-    return any(info.get("is_depth_map") or info.get("video.is_depth_map") for info in described)

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from leagents_kedro.episodes.columns import Features, column_names, read_table
+from leagents_kedro.episodes.columns import Features, read_table, schema_of
 from leagents_kedro.episodes.format import DATA_PATH
 from leagents_kedro.errors import EpisodesError
 from leagents_kedro.foundation.files import FileState
@@ -124,7 +124,7 @@ class Shards:
         table = read_table([self.root / "meta" / "tasks.parquet"])
         # pandas names the column of an index without a name "__index_level_0__", as older datasets have it.
         (sentences,) = set(table.column_names) - {"task_index"}
-        return tuple(table[sentences].to_pylist())
+        return tuple(table[sentences].cast(pa.string()).fill_null("").to_pylist())
 
     @cached_property
     def index(self) -> EpisodeIndex:
@@ -156,7 +156,8 @@ class Shards:
 def _part(file: FileState, tasks: tuple[str, ...]) -> tuple[np.ndarray, ...]:
     """Return the columns of `EpisodeIndex` for the episodes in ``file``, which most versions of a dataset share."""
     numbers = ["episode_index", "length", "dataset_from_index", "dataset_to_index"]
-    listed = "tasks" in column_names(file.path)
+    schema = schema_of(file.path)
+    listed = "tasks" in schema.names and pa.types.is_nested(schema.field("tasks").type)
     table = read_table([file.path], [*numbers, *_PLACE, *(["tasks"] if listed else [])])
     task = _listed_tasks(table["tasks"].combine_chunks(), tasks, file.path) if listed else np.full(len(table), -1)
     if len(unknown := np.flatnonzero(task < 0)):
