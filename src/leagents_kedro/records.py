@@ -84,13 +84,17 @@ class Selection(Record):
 
 
 class Checkpoint(Record):
-    """A LeRobot checkpoint on disk: ``path`` holds ``pretrained_model/``."""
+    """A LeRobot checkpoint on disk: ``path`` holds ``pretrained_model/``.
+
+    ``device`` is the one that its training ended on; of an older checkpoint it is not known.
+    """
 
     path: Path
     policy_type: str
     rung: Count
     step: Count
     digest: str
+    device: str | None = None
 
     @property
     def pretrained_model(self) -> Path:
@@ -195,6 +199,7 @@ class Decision(Record):
 class CycleRecord(Record):
     """What the ledger keeps of a closed cycle: enough to go on without reading anything else.
 
+    Devices are those that were used, whatever ``auto`` stands for; of older cycles they are not known.
     ``harvested_attempts`` are rollouts of a newly blessed policy, kept or not; of the experts' demonstrations only
     the successes are known.
     """
@@ -209,6 +214,8 @@ class CycleRecord(Record):
     new_episodes: Count
     harvested_attempts: Count = 0
     demonstrated_episodes: Count = 0
+    training_device: str | None = None
+    evaluation_device: str | None = None
 
     @property
     def environment_episodes(self) -> int:

@@ -72,6 +72,12 @@ def test_the_fault_is_named(changes, message):
         PreflightHooks().before_cycle_opened(catalog(**changes))
 
 
+def test_an_environment_without_experts_needs_demonstrations_of_others():
+    pusht = {"environment": "pusht", "tasks": ["PushT-v0"], "options": {"obs_type": "environment_state_agent_pos"}}
+    with pytest.raises(ParameterError, match=r"'pusht' has no scripted experts.*demonstrations.source: folder"):
+        PreflightHooks().before_cycle_opened(catalog(suite=pusht))
+
+
 def test_a_mistyped_environment_is_named_with_those_that_are_allowed():
     with pytest.raises(ConstitutionError, match="'metaworld-state' is not among metaworld_state, metaworld, pusht"):
         PreflightHooks().before_cycle_opened(catalog(suite={"environment": "metaworld-state"}))
@@ -142,6 +148,7 @@ def test_a_suite_that_the_mix_does_not_cover_is_refused_before_it_is_pinned(tmp_
         ({"harvest": {"attempts_per_task": 3000}}, "15000 episodes are more than 10000"),
         ({"demonstrations": {"growth_per_task": 1000}}, "40000 episodes are more than 10000"),
         ({"gating": {"max_pairs": 20000}}, "20000 episodes are more than 10000"),
+        ({"demonstrations": {"initial_per_task": 900}}, "18000 episodes are more than 10000"),
     ],
 )
 def test_all_that_the_cycle_may_run_is_within_the_constitution(changes, message):

@@ -18,7 +18,7 @@ from leagents_kedro.episodes.batches import BatchReader
 from leagents_kedro.episodes.frame_cache import FrameCache
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import EpisodesError
-from leagents_kedro.policies.checkpoints import checkpoint_digest
+from leagents_kedro.policies.checkpoints import checkpoint_digest, resolve_device
 from support.damage import flipped
 from support.datasets import numbers, write_random
 from torture.points import PARAMETERS, ROOT, Ended, Project, Reference, Server, shared_reference, shared_server
@@ -63,11 +63,13 @@ def test_tasks_that_are_added_are_demonstrated_before_the_next_cycle(server: Ser
     assert ended.code == 0, ended.output
     rows = after_one_cycle.rows("ledger")
     assert [row["event"] for row in rows] == ["seed", "opened", "closed"] * 2
-    _, first, _, added, second, _ = rows
+    _, first, _, added, second, closed = rows
     assert added["base"] == first["run_id"]
     assert second["pins"]["mix"] == added["run_id"]
     (mix,) = (after_one_cycle.path / "data/05_model_input/mix" / second["run_id"]).iterdir()
     assert {"Reach a goal position", "Push and close a drawer"} == set(Shards(mix).tasks)
+    assert closed["record"]["training_device"] == resolve_device("auto", "training.device")
+    assert closed["record"]["evaluation_device"] == "cpu"
 
 
 @pytest.fixture

@@ -15,12 +15,13 @@ from leagents_kedro.doctor.datasets import examine_dataset
 from leagents_kedro.errors import CheckpointError, EpisodesError
 from leagents_kedro.foundation.findings import stop_at_errors
 from leagents_kedro.history.history import History
+from leagents_kedro.parameters.demonstrations import DemonstrationParams
 from leagents_kedro.parameters.suite import SuiteParams
 from leagents_kedro.parameters.training import TrainingParams
 from leagents_kedro.pipelines.selection.nodes import propose_plan, review_plan, select_episodes
 from leagents_kedro.policies.checkpoints import resolve_device
 from leagents_kedro.policies.training import check_policy, try_training
-from leagents_kedro.records import Plan
+from leagents_kedro.records import Checkpoint, Plan, Suite
 from leagents_kedro.simulation.environments import environment_of
 from leagents_kedro.simulation.suites import resolve_suite
 
@@ -51,8 +52,8 @@ class PreflightHooks:
         unless the last cycle has trained it for the same suite.
 
         Raises:
-            ParameterError: A task, policy, or option is unknown, a device or package is missing, LeRobot refuses a
-                rung, or the looks do not fit the number of tasks.
+            ParameterError: A task, policy, or option is unknown, a device, package, or expert is missing, LeRobot
+                refuses a rung, or the looks do not fit the number of tasks.
             EpisodesError: The mix has a fault, lacks a task of the suite, or is of another environment.
             CheckpointError: The blessed checkpoint, or what training goes on from, changed, is of another environment,
                 or does not fit the rung.
@@ -67,6 +68,9 @@ class PreflightHooks:
         evaluation = catalog.load("params:evaluation")
         resolve_device(evaluation.device, "evaluation.device")
         suite = resolve_suite(catalog.load(_SUITE), evaluation, constitution)
+        demonstrations = catalog.load("params:demonstrations")
+        if demonstrations.source == "experts":
+            environment_of(suite.environment).check_experts()
         plan = propose_plan(
             history,
             head,
@@ -75,25 +79,37 @@ class PreflightHooks:
             training,
             catalog.load("params:gating"),
             catalog.load("params:harvest"),
-            catalog.load("params:demonstrations"),
+            demonstrations,
         )
         review_plan(plan, constitution, suite, training)
         initial = {"scratch": None, "head": head, "blessed": blessed}[plan.initial]
         for checkpoint in dict.fromkeys((initial, blessed)):
             if checkpoint:
                 stop_at_errors(examine_checkpoint(checkpoint.path, suite, content=False), CheckpointError)
-        if not catalog["mix"].exists():
+        if catalog["mix"].exists():
+            _check_mix(catalog, suite, plan, initial)
+        else:
+            require(constitution, simulation_command(suite, _first_attempts(demonstrations, suite)))
             for rung in training.ladder:
                 check_policy(rung, training.device, suite.features)
-            return
-        mix = catalog.load("mix")
-        selection = select_episodes(mix, suite, catalog.load("params:selection"))
-        if not _is_of_a_cycle(catalog, history):
-            stop_at_errors(examine_dataset(mix.root, suite), EpisodesError)
-        if not _is_tried(plan, training, catalog.load(_SUITE), history):
-            weights = initial.pretrained_model if initial else None
-            frame_cache = catalog.load("frame_cache") if "frame_cache" in catalog else Path("nowhere")
-            try_training(mix, selection.indices, training.rung(plan.rung), training, weights, frame_cache)
+
+
+def _first_attempts(demonstrations: DemonstrationParams, suite: Suite) -> int:
+    """Return how many attempts the first demonstrations may take."""
+    attempts = demonstrations.initial_per_task * demonstrations.max_attempts_factor
+    return len(suite.tasks) * attempts if demonstrations.source == "experts" else 0
+
+
+def _check_mix(catalog: CatalogProtocol, suite: Suite, plan: Plan, initial: Checkpoint | None) -> None:
+    """Check that the mix covers the suite, and that the plan's rung can be trained on it."""
+    history, training, mix = catalog.load("ledger"), catalog.load("params:training"), catalog.load("mix")
+    selection = select_episodes(mix, suite, catalog.load("params:selection"))
+    if not _is_of_a_cycle(catalog, history):
+        stop_at_errors(examine_dataset(mix.root, suite), EpisodesError)
+    if not _is_tried(plan, training, catalog.load(_SUITE), history):
+        weights = initial.pretrained_model if initial else None
+        frame_cache = catalog.load("frame_cache") if "frame_cache" in catalog else Path("nowhere")
+        try_training(mix, selection.indices, training.rung(plan.rung), training, weights, frame_cache)
 
 
 def _is_tried(plan: Plan, training: TrainingParams, suite: SuiteParams, history: History) -> bool:

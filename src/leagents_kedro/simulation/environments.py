@@ -102,9 +102,22 @@ class Environment:
         Raises:
             ParameterError: This environment has none.
         """
+        raise ParameterError(self._without_experts())
+
+    def check_experts(self) -> None:
+        """Check that there are scripted policies.
+
+        Raises:
+            ParameterError: This environment has none.
+        """
+        if not self.has_experts():
+            raise ParameterError(self._without_experts())
+
+    def _without_experts(self) -> str:
         having = sorted(name for name, kind in _known().items() if kind.has_experts())
-        raise ParameterError(
-            f"environment {self.name!r} has no scripted experts; only {', '.join(having)} has: import demonstrations"
+        return (
+            f"environment {self.name!r} has no scripted experts; only {', '.join(having)} has: import demonstrations "
+            "(demonstrations.source: folder)"
         )
 
     @classmethod

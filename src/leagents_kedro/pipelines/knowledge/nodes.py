@@ -47,6 +47,7 @@ def record_cycle(
     selection: Selection,
     mix: Shards,
     next_mix: Shards,
+    candidate: Checkpoint,
     outcomes: Outcomes,
     decision: Decision,
     demonstrations: Shards | None,
@@ -63,6 +64,8 @@ def record_cycle(
         new_episodes=next_mix.total_episodes - mix.total_episodes,
         harvested_attempts=plan.harvest_attempts if decision.verdict == "promote" else 0,
         demonstrated_episodes=demonstrations.total_episodes if demonstrations else 0,
+        training_device=candidate.device,
+        evaluation_device=outcomes.conditions.get("device"),
     )
 
 

@@ -28,6 +28,7 @@ def create_pipeline() -> Pipeline:
                     "selection",
                     "mix",
                     "next_mix",
+                    "candidate",
                     "outcomes",
                     "decision",
                     "demonstrations",

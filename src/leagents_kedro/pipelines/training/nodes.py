@@ -9,7 +9,7 @@ from leagents_kedro.errors import CheckpointError
 from leagents_kedro.foundation.progress import progress_bar
 from leagents_kedro.foundation.seeds import derive_seed
 from leagents_kedro.parameters.training import TrainingParams
-from leagents_kedro.policies.checkpoints import checkpoint_digest, checkpoint_step
+from leagents_kedro.policies.checkpoints import checkpoint_digest, checkpoint_step, resolve_device
 from leagents_kedro.policies.training import train
 from leagents_kedro.records import Checkpoint, Plan, Selection
 
@@ -62,4 +62,5 @@ def train_candidate(
         rung=plan.rung,
         step=checkpoint_step(folder) + (initial.step if initial else 0),
         digest=checkpoint_digest(folder / "pretrained_model"),
+        device=resolve_device(training.device, "training.device"),
     )
