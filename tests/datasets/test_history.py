@@ -5,6 +5,7 @@ from kedro.io import DataCatalog
 
 from leagents_kedro.errors import LedgerError
 from leagents_kedro.history.history import Abandoned, Answer, Charged, History, Opened, Resumed
+from support.openings import openings
 
 AT = "2026-01-01T00:00:00+00:00"
 CYCLE = {"cycle": 1, "run_id": "id-1", "at": AT}
@@ -42,7 +43,30 @@ def test_an_answer_is_written_without_the_question_that_it_does_not_answer(catal
     assert written == {"event": "approved", "by": "Ada", "note": None, "at": AT} | question
 
 
-def test_rows_out_of_order_are_named_by_their_own_error(catalog):
-    catalog.save("ledger", Abandoned(**CYCLE, by="Ada"))
+def test_rows_out_of_order_are_named_by_their_own_error(catalog, tmp_path):
+    with pytest.raises(LedgerError, match="Row 1 of the ledger says 'abandoned' of cycle 1"):
+        catalog.save("ledger", Abandoned(**CYCLE, by="Ada"))
+    assert catalog.load("ledger") == History()
+    (tmp_path / "ledger.jsonl").write_text(Abandoned(**CYCLE, by="Ada").model_dump_json() + "\n")
     with pytest.raises(LedgerError, match="Row 1 of the ledger says 'abandoned' of cycle 1"):
         catalog.load("ledger")
+
+
+def test_what_this_process_read_or_wrote_is_not_read_again_unless_it_was_changed(catalog, tmp_path):
+    ledger = tmp_path / "ledger.jsonl"
+    with openings() as opened:
+        for row in (OPENED, Charged(**CYCLE, device_seconds=2.0), Resumed(**CYCLE, device_seconds=1.0)):
+            catalog.save("ledger", row)
+            assert catalog.load("ledger") is catalog.load("ledger")
+    assert str(ledger) not in opened
+    told = catalog.load("ledger")
+    assert told.unfinished.device_seconds == 3.0
+
+    lines = ledger.read_text()
+    ledger.write_text(lines.replace("2.0", "5.0"))
+    assert catalog.load("ledger").unfinished.device_seconds == 6.0
+    ledger.write_text(lines + '{"event": "cut sho')
+    assert catalog.load("ledger") == told
+    catalog.save("ledger", Abandoned(**CYCLE, by="Ada"))
+    ledger.write_bytes(ledger.read_bytes())
+    assert catalog.load("ledger").next_cycle == 2

@@ -8,7 +8,11 @@ from kedro.io.core import AbstractDataset
 
 from leagents_kedro.datasets.ledger import LedgerDataset
 from leagents_kedro.datasets.published import NamedErrors
+from leagents_kedro.foundation.files import FileState
 from leagents_kedro.history.history import History, Row
+
+_PAST: dict[FileState, History] = {}
+"""The ledger as this process last saw it, and what it told."""
 
 
 class HistoryDataset(NamedErrors, AbstractDataset[Row, History]):
@@ -26,14 +30,31 @@ class HistoryDataset(NamedErrors, AbstractDataset[Row, History]):
     def load(self) -> History:
         """Return the past; an empty one where there is no file.
 
+        A file that is as this process last read or wrote it is not read again.
+
         Raises:
             LedgerError: The file is damaged, or a row is malformed or out of order.
         """
-        return History.of(self._rows.load())
+        if not self._rows.exists():
+            return History()
+        state = self._state()
+        return _PAST.get(state) or _remembered(state, History.of(self._rows.load()))
 
     def save(self, data: Row) -> None:
-        """Append a row, and wait until the disk has it."""
-        self._rows.save(data.model_dump(mode="json"))
+        """Append a row, and wait until the disk has it.
+
+        Raises:
+            LedgerError: The row does not follow from those above it.
+        """
+        row = data.model_dump(mode="json")
+        past = _PAST.get(self._state()) if self._rows.exists() else History()
+        history = past.after([row]) if past else None
+        self._rows.save(row)
+        if history:
+            _remembered(self._state(), history)
+
+    def _state(self) -> FileState:
+        return FileState.of(self._rows._filepath)
 
     def lock(self) -> AbstractContextManager[None]:
         """Keep every other driver of the loop out while the context is open.
@@ -48,3 +69,9 @@ class HistoryDataset(NamedErrors, AbstractDataset[Row, History]):
 
     def _describe(self) -> dict[str, Any]:
         return self._rows._describe()
+
+
+def _remembered(state: FileState, history: History) -> History:
+    _PAST.clear()
+    _PAST[state] = history
+    return history

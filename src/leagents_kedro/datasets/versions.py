@@ -106,7 +106,7 @@ def lost_cycles(catalog: CatalogProtocol, history: History) -> list[str]:
     cycle, datasets = pipelines["cycle"], cycle_datasets(catalog)
     outputs = [dataset for name, dataset in datasets.items() if name not in cycle.inputs()]
     last = max(history.versions, default="")
-    if not outputs or any(_latest(dataset) in {NO_VERSION, last} for dataset in outputs):
+    if not outputs or any(_latest(dataset) == NO_VERSION or _latest(dataset) <= last for dataset in outputs):
         return []
     return sorted(set.intersection(*({each for each in _versions(dataset) if each > last} for dataset in outputs)))
 

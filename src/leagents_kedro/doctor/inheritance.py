@@ -51,12 +51,11 @@ def _lost(catalog: "CatalogProtocol", history: History) -> Iterator[Finding]:
             f"restore the ledger from a newer copy; {REBASE}",
         )
         return
-    strays = stray_versions(catalog, history)
     for name, version in inherited(catalog, history).items():
         dataset = version_of(catalog, name, version)
         if dataset is None or version != NO_VERSION or dataset.optional or history.choice:
             continue
-        if unknown := [each for each, names in strays.items() if name in names]:
+        if unknown := [each for each, names in stray_versions(catalog, history).items() if name in names]:
             yield error(
                 name,
                 f"the ledger knows of none, and there is version {max(unknown)}",

@@ -204,7 +204,7 @@ class Run:
 class History:
     """The whole past of the loop. Runs without a cycle are not in ``runs``."""
 
-    runs: tuple[Run, ...]
+    runs: tuple[Run, ...] = ()
     approved_constitutions: frozenset[str] = frozenset()
     inherited: Mapping[str, str] = field(default_factory=dict)
     """The version that each catalog entry was left with, in the order in which they were last told."""
@@ -214,6 +214,8 @@ class History:
     """The demonstrations that the next cycle starts from, if it is the first to do so; perhaps not written yet."""
     versions: frozenset[str] = frozenset()
     """All versions that a row names."""
+    rows: int = 0
+    """How many rows tell it."""
 
     @classmethod
     def of(cls, rows: Iterable[dict[str, Any]]) -> "History":
@@ -223,20 +225,40 @@ class History:
             LedgerError: A row is malformed, or out of order: cycles open and end in turn, numbered from 1, and are
                 answered once between.
         """
-        parsed = [_row(row, number) for number, row in enumerate(rows, start=1)]
-        runs: list[list[Cycle]] = [[]]
-        for cycle in _cycles(parsed):
-            runs[-1].append(cycle)
-            if cycle.closed and _ends_run(cycle.closed):
-                runs.append([])
-        approvals = (row for row in parsed if isinstance(row, Answer) and row.event == "approved")
-        return cls(
-            tuple(Run(number, tuple(cycles)) for number, cycles in enumerate(runs, start=1) if cycles),
-            frozenset(row.constitution for row in approvals if row.constitution),
-            _inherited(parsed),
-            _last(parsed, Choice, Closed),
-            _last(parsed, Seed, Opened, Choice),
-            _versions(parsed),
+        return cls().after(rows)
+
+    def after(self, rows: Iterable[dict[str, Any]]) -> "History":
+        """Return the history with more rows below those that tell this one, which are not looked at again.
+
+        Raises:
+            LedgerError: See `of`.
+        """
+        parsed = [_row(row, number) for number, row in enumerate(rows, start=self.rows + 1)]
+        runs, cycles = list(self.runs[: self.current_run.number - 1]), list(self.current_run.cycles)
+        inherited, choice, seed = dict(self.inherited), self.choice, self.seed
+        for number, row in enumerate(parsed, start=self.rows + 1):
+            last = cycles[-1] if cycles else runs[-1].cycles[-1] if runs else None
+            told = _told(row, last, number)
+            if told and told is not last:
+                cycles[len(cycles) if isinstance(row, Opened) else -1 :] = [told]
+            if isinstance(row, Closed) and _ends_run(row):
+                runs.append(Run(len(runs) + 1, tuple(cycles)))
+                cycles = []
+            for name, version in _left(row, last).items():
+                inherited.pop(name, None)
+                inherited[name] = version
+            choice = row if isinstance(row, Choice) else None if isinstance(row, Closed) else choice
+            seed = row if isinstance(row, Seed) else None if isinstance(row, Opened | Choice) else seed
+        if cycles:
+            runs.append(Run(len(runs) + 1, tuple(cycles)))
+        return History(
+            tuple(runs),
+            self.approved_constitutions | _approved(parsed),
+            inherited,
+            choice,
+            seed,
+            self.versions | _versions(parsed),
+            self.rows + len(parsed),
         )
 
     @cached_property
@@ -311,59 +333,48 @@ def _row(row: dict[str, Any], number: int) -> Row:
         ) from error
 
 
-def _cycles(rows: Sequence[Row]) -> list[Cycle]:
-    cycles: list[Cycle] = []
-    for number, row in enumerate(rows, start=1):
-        last = cycles[-1] if cycles else None
-        if isinstance(row, Answer):
-            if row.cycle is not None:
-                cycles[-1:] = [_with_answer(last, row, number)]
-            continue
-        if isinstance(row, Seed | Choice):
-            _check_between_cycles(row, last, number)
-            continue
-        if last is None or last.end:
-            expected: tuple[str, int, str] = ("opened", len(cycles) + 1, row.run_id)
-        else:
-            expected = ("closed", last.opened.cycle, last.opened.run_id)
-        event = row.event if isinstance(row, Opened) else "closed"
-        if (event, row.cycle, row.run_id) != expected:
-            raise LedgerError(
-                f"Row {number} of the ledger says {row.event!r} of cycle {row.cycle} ({row.run_id}); expected "
-                f"{expected[0]!r} of cycle {expected[1]} ({expected[2]}). The file was edited or mixed with another; "
-                "restore it from a copy, or remove this row and all below it."
-            )
-        if isinstance(row, Opened):
-            cycles.append(Cycle(row))
-        elif last and isinstance(row, Charged | Resumed):
-            cycles[-1] = replace(last, attempts=(*last.attempts, row))
-        elif last and isinstance(row, Closed | Abandoned):
-            cycles[-1] = replace(last, end=row)
-    return cycles
+def _told(row: Row, last: Cycle | None, number: int) -> Cycle | None:
+    """Return the cycle that a row opens, or the last one as the row changes it; None where there is none yet."""
+    if isinstance(row, Answer):
+        return _with_answer(last, row, number) if row.cycle is not None else last
+    if isinstance(row, Seed | Choice):
+        _check_between_cycles(row, last, number)
+        return last
+    _check_turn(row, last, number)
+    if isinstance(row, Opened):
+        return Cycle(row)
+    assert last, "it was checked that a cycle is open"
+    if isinstance(row, Charged | Resumed):
+        return replace(last, attempts=(*last.attempts, row))
+    return replace(last, end=row)
 
 
-def _inherited(rows: Sequence[Row]) -> dict[str, str]:
-    """Return what the rows left: a cycle confirms what it reads, and leaves what it writes once it is closed."""
-    left: dict[str, str] = {}
-    opened: Opened | None = None
-    for row in rows:
-        pins: dict[str, str] = {}
-        if isinstance(row, Opened):
-            opened, pins = row, {name: version for name, version in row.pins.items() if version != row.run_id}
-        elif isinstance(row, Closed) and opened:
-            pins = {name: version for name, version in opened.pins.items() if version == opened.run_id}
-        elif isinstance(row, Seed | Choice):
-            pins = row.pins
-        for name, version in pins.items():
-            left.pop(name, None)
-            left[name] = version
-    return left
+def _check_turn(row: Opened | Charged | Resumed | Closed | Abandoned, last: Cycle | None, number: int) -> None:
+    if last is None or last.end:
+        expected: tuple[str, int, str] = ("opened", last.opened.cycle + 1 if last else 1, row.run_id)
+    else:
+        expected = ("closed", last.opened.cycle, last.opened.run_id)
+    event = row.event if isinstance(row, Opened) else "closed"
+    if (event, row.cycle, row.run_id) != expected:
+        raise LedgerError(
+            f"Row {number} of the ledger says {row.event!r} of cycle {row.cycle} ({row.run_id}); expected "
+            f"{expected[0]!r} of cycle {expected[1]} ({expected[2]}). The file was edited or mixed with another; "
+            "restore it from a copy, or remove this row and all below it."
+        )
 
 
-def _last[R](rows: Sequence[Row], kind: type[R], *unless: type[Row]) -> R | None:
-    """Return the last row of a ``kind``, if none of the kinds ``unless`` came after it."""
-    last = next((row for row in reversed(rows) if isinstance(row, (kind, *unless))), None)
-    return last if isinstance(last, kind) else None
+def _left(row: Row, last: Cycle | None) -> Mapping[str, str]:
+    """Return what a row leaves: a cycle confirms what it reads, and leaves what it writes once it is closed."""
+    if isinstance(row, Opened):
+        return {name: version for name, version in row.pins.items() if version != row.run_id}
+    if isinstance(row, Closed) and last:
+        return {name: version for name, version in last.opened.pins.items() if version == row.run_id}
+    return row.pins if isinstance(row, Seed | Choice) else {}
+
+
+def _approved(rows: Sequence[Row]) -> frozenset[str]:
+    approvals = (row for row in rows if isinstance(row, Answer) and row.event == "approved")
+    return frozenset(row.constitution for row in approvals if row.constitution)
 
 
 def _versions(rows: Sequence[Row]) -> frozenset[str]:
