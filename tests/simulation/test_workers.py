@@ -157,6 +157,17 @@ if __name__ == "__main__":
 """
 
 
+def test_a_script_without_a_main_guard_is_told_so(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(DRIVER.replace('if __name__ == "__main__":', "if True:"))
+    ended = subprocess.run([sys.executable, script, tmp_path, "0"], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    *_, last = ended.stderr.strip().splitlines()
+    assert f"SimulationError: {script}: every worker process imports this script" in last
+    assert 'if __name__ == "__main__":' in last
+    assert not (tmp_path / "one").exists()
+
+
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     with contextlib.suppress(psutil.NoSuchProcess):
         return [one for one in processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from math import ceil
-from multiprocessing import forkserver, get_context, parent_process
+from multiprocessing import current_process, forkserver, get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 type Request = PolicyRequest | ExpertRequest | SuiteRequest
 
 _LARGEST_PORTION = 16
+_RUNS_ITSELF = 77  # the exit code of a worker that would run the script anew which started it
 _context = get_context("forkserver")
 
 
@@ -51,6 +52,7 @@ def warm_up(environment: str) -> None:
 
     It is made ready for one ``environment``; workers forked from it import what another one needs.
     """
+    _leave_where_main_is_imported()
     main_is_script = sys.modules["__main__"].__spec__ is None  # such as `kedro`, which every child then imports, too
     _context.set_forkserver_preload([fork_server.__name__, *["kedro.framework.cli"] * main_is_script])
     os.environ[fork_server.PREPARED_ENVIRONMENT] = environment
@@ -58,6 +60,12 @@ def warm_up(environment: str) -> None:
         forkserver.ensure_running()
     finally:
         del os.environ[fork_server.PREPARED_ENVIRONMENT]
+
+
+def _leave_where_main_is_imported() -> None:
+    """End a worker whose import of the main script comes here: it has no main guard, and starts workers of its own."""
+    if getattr(current_process(), "_inheriting", False):  # by which multiprocessing knows it, too
+        os._exit(_RUNS_ITSELF)
 
 
 def distribute(
@@ -130,6 +138,7 @@ class _Worker:
     """A process that answers one portion at a time: with its rollouts, or with what they raised."""
 
     def __init__(self, environment: str) -> None:
+        _leave_where_main_is_imported()
         warm_up(environment)
         self.connection, theirs = _context.Pipe()
         self._process = _context.Process(target=_serve, args=(theirs,), daemon=True)
@@ -149,13 +158,22 @@ class _Worker:
             return None
 
     def end(self) -> str:
-        """End the process if it runs, and say how it ended."""
+        """End the process if it runs, and say how it ended.
+
+        Raises:
+            SimulationError: It ended since the main script has no main guard.
+        """
         self.connection.close()
         self._process.kill()
         self._process.join()
         if self._limit_s and time.monotonic() - self._started >= self._limit_s:
             return f"took longer than {self._limit_s:g} s"
         code = self._process.exitcode or 0
+        if code == _RUNS_ITSELF:
+            raise SimulationError(
+                f"{sys.modules['__main__'].__file__}: every worker process imports this script, which then starts the "
+                'run anew. Put what it runs below `if __name__ == "__main__":`, or set evaluation.workers to 1.'
+            )
         return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
 
 
