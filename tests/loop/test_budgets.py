@@ -2,9 +2,11 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 
+from leagents_kedro.loop.accounting import DeviceMeter
 from leagents_kedro.loop.budgets import disk_gb
 
 
@@ -63,6 +65,29 @@ def test_a_killed_attempt_is_charged_until_it_last_wrote(project):
     assert [row["event"] for row in project.ledger] == ["opened", "resumed", "closed"]
     (seconds,) = charged(project, "resumed")
     assert 0.2 < seconds < 60
+
+
+@pytest.mark.parametrize("jump_s", [-31_536_000, 31_536_000])
+def test_a_clock_that_is_set_during_an_attempt_costs_nothing(project, jump_s):
+    project.kedro("run", KILL_IN_TRAIN="0.3")
+    (progress,) = project.path.glob("data/workspace/training/*/progress")
+    os.utime(progress, (progress.stat().st_mtime + jump_s,) * 2)
+    (project.path / "data/.device_seconds").write_text("120.5")
+    assert project.kedro("run", "--params=loop.max_cycles=1").code == 0
+    (seconds,) = charged(project, "resumed")
+    assert seconds == (120.5 if jump_s < 0 else 180.5)
+    assert not (project.path / "data/.device_seconds").exists()
+
+
+def test_an_attempt_keeps_what_it_measured(tmp_path):
+    meter, file = DeviceMeter(), tmp_path / "kept"
+    file.write_text("of an attempt before")
+    meter.before_pipeline_run()
+    with meter.kept_in(file, every_s=0.01):
+        while not file.exists() or not file.read_text():
+            time.sleep(0.01)
+        assert 0 <= float(file.read_text()) <= meter.seconds
+    assert not file.exists()
 
 
 def test_an_attempt_that_fails_is_charged_with_what_it_used(project):

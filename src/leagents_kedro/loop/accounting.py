@@ -1,7 +1,11 @@
 """What attempts at a cycle cost: the time that they use the device, as the ledger keeps it."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from pathlib import Path
+from threading import Event, Thread
 
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
@@ -12,6 +16,7 @@ from leagents_kedro.history.history import Cycle
 from leagents_kedro.loop.retention import scratch
 from leagents_kedro.loop.specs import DEVICE
 
+_BEAT_S = 60.0
 _UNSEEN = "nodes that no hook of this process has seen"
 
 
@@ -34,7 +39,26 @@ class DeviceMeter:
     def seconds(self) -> float:
         """The device time so far, that of nodes which are running, or were interrupted, included."""
         now = time.monotonic()
-        return round(self._ended + sum(now - start for start in self._running.values()), 3)
+        return round(self._ended + sum(now - start for start in list(self._running.values())), 3)
+
+    @contextmanager
+    def kept_in(self, file: Path, every_s: float = _BEAT_S) -> Iterator[None]:
+        """Keep the seconds so far in ``file``, for whoever finds this attempt killed; it is gone where it was not."""
+        _forget(file)
+        ended = Event()
+        keeper = Thread(target=self._keep, args=(file, every_s, ended), daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            keeper.join()
+            _forget(file)
+
+    def _keep(self, file: Path, every_s: float, ended: Event) -> None:
+        while not ended.wait(every_s):
+            with suppress(OSError):  # the disk is full: whoever needs it will say so
+                file.write_text(str(self.seconds), encoding="utf-8")
 
     @hook_impl
     def before_pipeline_run(self) -> None:
@@ -73,14 +97,33 @@ class DeviceMeter:
             self._ended += time.monotonic() - self._running.pop(name)
 
 
+def kept_seconds(catalog: CatalogProtocol) -> Path:
+    """Return where an attempt keeps what it has used so far."""
+    return Path(catalog["ledger"].folder, ".device_seconds")
+
+
 def uncharged_seconds(cycle: Cycle, catalog: CatalogProtocol) -> float:
     """Return what the last attempt at an unfinished cycle cost, where it was killed before it could say so.
 
-    It is charged from its beginning until it last wrote into a workspace.
+    It is charged from its beginning until it last wrote into a workspace, by the clock of the machine, which people and
+    networks set: but not with less than the attempt had measured, nor with more than it could have used since.
     """
     if cycle.is_charged:
         return 0.0
     folders = scratch(cycle.opened.run_id, catalog)
     began = datetime.fromisoformat(cycle.began_at).timestamp()
     wrote = max((status.st_mtime for folder in folders for status in statuses(folder)), default=began)
-    return round(max(wrote - began, 0.0), 3)
+    measured = _measured(kept_seconds(catalog))
+    return round(min(max(wrote - began, measured), measured + _BEAT_S), 3)
+
+
+def _measured(file: Path) -> float:
+    try:
+        return float(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # it was killed before the first time, or in the midst of it
+        return 0.0
+
+
+def _forget(file: Path) -> None:
+    if file.exists():
+        file.unlink()

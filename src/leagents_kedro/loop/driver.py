@@ -16,7 +16,7 @@ from leagents_kedro.foundation.findings import stop_at_errors
 from leagents_kedro.history.answers import waits_for_approval
 from leagents_kedro.history.history import NO_VERSION, Charged, Closed, History, Opened, Resumed, Seed
 from leagents_kedro.history.status import render, summarise
-from leagents_kedro.loop.accounting import DeviceMeter, uncharged_seconds
+from leagents_kedro.loop.accounting import DeviceMeter, kept_seconds, uncharged_seconds
 from leagents_kedro.loop.approval import awaiting_cycle
 from leagents_kedro.loop.provenance import changes, constitution_digest, merge_parameters, node_parameters
 from leagents_kedro.parameters.loop import LoopParams
@@ -170,13 +170,14 @@ class Driver:
         logger.info("Cycle %d begins, version %s, %s", opened.cycle, opened.run_id, _starts_from(opened))
         self._meter.reset()
         try:
-            return self._kedro.run_pipeline(
-                "cycle",
-                run_id=opened.run_id,
-                load_versions=opened.pins,
-                only_missing_outputs=True,
-                **self._params_of(opened),
-            )
+            with self._meter.kept_in(kept_seconds(self._kedro.catalog())):
+                return self._kedro.run_pipeline(
+                    "cycle",
+                    run_id=opened.run_id,
+                    load_versions=opened.pins,
+                    only_missing_outputs=True,
+                    **self._params_of(opened),
+                )
         except BaseException as end:
             self._charge(opened)
             if isinstance(end, Exception) and not isinstance(end, AwaitingApproval):
