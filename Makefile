@@ -2,7 +2,7 @@
 UV := $(shell command -v uv 2>/dev/null || echo .tools/uv/bin/uv)
 export DO_NOT_TRACK := 1
 
-.PHONY: cycle test test-slow torture lint audit bench bench-quick viz characteristics constraints clean
+.PHONY: cycle test test-slow torture lint audit bench bench-quick viz notebook characteristics constraints clean
 
 cycle: $(UV)          ## run the loop: seed once, then cycles, until the gate or a budget ends it
 	$(UV) run kedro run --pipelines=cycle
@@ -38,10 +38,13 @@ characteristics: $(UV) ## what the gate promises, simulated through its shipped 
 viz: $(UV)            ## the flow in a browser
 	$(UV) run kedro viz
 
+notebook: $(UV)       ## the notebooks in a browser
+	$(UV) run --group notebook kedro jupyter lab
+
 constraints: $(UV)    ## pin the transitive dependencies anew
 	: > constraints.txt
 	rm -f uv.lock
-	$(UV) export --quiet --all-groups --no-emit-project --no-hashes --no-annotate --no-header --output-file constraints.new
+	$(UV) export --quiet --no-emit-project --no-hashes --no-annotate --no-header --output-file constraints.new
 	sed "s/ ; (platform_machine == 'arm64' .* or .* or .*//" constraints.new > constraints.txt
 	rm constraints.new
 

@@ -99,7 +99,9 @@ def _checks_slice[R](run: Callable[..., R]) -> Callable[..., R]:
     @wraps(run)
     def checked(**options: Any) -> R:
         _check_runner(options["runner"])
-        names = [options["pipeline"]] if options["pipeline"] else options["pipelines"] or ["__default__"]
+        if options["pipeline"] and not options["pipelines"]:  # the old name of the option, at which Kedro warns
+            options |= {"pipelines": [options["pipeline"]], "pipeline": None}
+        names = options["pipelines"] or ["__default__"]
         if set(names) <= set(pipelines):  # the session tells which are not
             check_slice(sum((pipelines[name] for name in names), Pipeline([])), options)
         return run(**options)
@@ -136,7 +138,8 @@ def _checks_pipeline[R](describe: Callable[..., R]) -> Callable[..., R]:
     return checked
 
 
-cli.add_command(_run_command())
+run = _run_command()  # where Kedro looks for the command of a package
+cli.add_command(run)
 cli.add_command(_registry_group())
 
 

@@ -48,6 +48,12 @@ def test_json_has_stable_keys(project):
     assert opened == {"number": 2, "run_id": project.rows[-1]["run_id"], "state": "open"} | unknown
 
 
+def test_the_old_name_of_an_option_still_works_and_warns_of_nothing(project):
+    ended = project.kedro("run", "--pipeline=seed")
+    assert ended.code == 0
+    assert "WARN" not in ended.output.upper()
+
+
 def test_help_documents_the_json(project):
     assert '"candidate": SCORE' in project.kedro("loop", "status", "--help").output
 

@@ -45,12 +45,17 @@ def test_a_stop_file_ends_the_loop_before_the_next_cycle(project):
     assert len(project.rows) == 4
 
 
-def test_kedro_viz_shows_the_last_run(project):
+def test_kedro_viz_shows_the_last_whole_cycle(project):
     settings = project.path / "src/loop_project/settings.py"
     settings.write_text(settings.read_text().replace('"kedro_viz", "kedro-viz", ', ""))
     assert project.kedro("run").code == 0
     assert len(project.rows) == 4
-    events = json.loads((project.path / ".viz/kedro_pipeline_events.json").read_text())
+    view = project.path / ".viz/kedro_pipeline_events.json"
+    text = view.read_text()
+    for part in ("--pipelines=seed", "--nodes=decide"):
+        assert "Workflow tracking" not in project.kedro("run", part).output
+        assert view.read_text() == text
+    events = json.loads(text)
     assert [event["event"] for event in events if "pipeline" in event["event"]] == [
         "before_pipeline_run",
         "after_pipeline_run",

@@ -30,7 +30,7 @@ harvest: {attempts_per_task: 1}
 loop: {max_cycles: 2}
 """
 pytestmark = pytest.mark.slow  # the quick suite's real loop, and its kill, are in test_crash.py
-COMMAND = [sys.executable, "-m", "kedro", "run", "--pipeline=cycle"]
+COMMAND = [sys.executable, "-m", "kedro", "run", "--pipelines=cycle"]
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_lerobot_opens_what_the_loop_wrote(undisturbed):
 def test_a_stage_runs_alone_and_once_as_in_every_kedro_project(undisturbed, environ):
     project, _, _ = undisturbed
     before = story(project)
-    completed = run(project, environ, "run", "--pipeline=gating")
+    completed = run(project, environ, "run", "--pipelines=gating")
     assert completed.returncode == 0, completed.stdout + completed.stderr
     completed = run(project, environ, "run", "--from-nodes=distil_lessons")
     assert completed.returncode == 0, completed.stdout + completed.stderr

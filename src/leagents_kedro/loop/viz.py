@@ -1,15 +1,32 @@
 """What Kedro-Viz shows of a run."""
 
+import logging
 import sys
+from typing import Any
 
 from kedro.framework.hooks import hook_impl
 
+from leagents_kedro.loop.request import SLICES
+
 
 class RunStatusHooks:
-    """Let Kedro-Viz show the last run: its hook keeps the events of all, and writes every one again after each."""
+    """Let Kedro-Viz show the last whole cycle.
+
+    Its hook keeps the events of all runs in a process and writes every one again after each, and it takes each
+    pipeline for the whole one, since Kedro 1.7 calls their names otherwise.
+    """
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self) -> None:
-        """Forget the events of the run before, where that hook is in use."""
-        if viz := sys.modules.get("kedro_viz.integrations.kedro.run_hooks"):
+        """Forget the run before, and have only a whole cycle kept, where that hook is in use."""
+        viz: Any = sys.modules.get("kedro_viz.integrations.kedro.run_hooks")
+        if viz:
             viz.pipeline_run_hook._events.clear()
+            viz.pipeline_run_hook._should_collect_events = False
+            viz.is_default_run = _is_whole_cycle
+            viz.logger.setLevel(logging.ERROR)  # that the view stays as it was is no reason to warn
+
+
+def _is_whole_cycle(run_params: dict[str, Any]) -> bool:
+    names = run_params["pipeline_names"] or ["__default__"]
+    return names in (["cycle"], ["__default__"]) and not any(map(run_params.get, SLICES))

@@ -1,0 +1,27 @@
+"""``python -m leagents_kedro`` and ``leagents-kedro``: what an installed package runs, beside a folder ``conf/``.
+
+Both take the options of ``kedro run``; ``leagents-kedro loop status`` and the like are those of ``kedro loop``.
+"""
+
+import sys
+from typing import Any
+
+from kedro.framework.cli.utils import find_run_command
+from kedro.framework.project import configure_project
+
+_PACKAGE = "leagents_kedro"
+
+
+def main(*args: Any, **kwargs: Any) -> Any:
+    """Run the project of the working directory, or ask its loop."""
+    configure_project(_PACKAGE)
+    kwargs.setdefault("standalone_mode", not hasattr(sys, "ps1"))  # a session in Python goes on afterwards
+    if sys.argv[1:2] == ["loop"]:
+        from leagents_kedro.cli import cli
+
+        return cli(*args, **kwargs)
+    return find_run_command(_PACKAGE)(*args, **kwargs)
+
+
+if __name__ == "__main__":
+    main()
