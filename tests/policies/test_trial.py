@@ -55,6 +55,13 @@ def test_a_backbone_that_cannot_be_downloaded_is_named_with_its_option(settings,
     tried(pixels, rung_of(pretrained_backbone_weights=None), settings, tmp_path)
 
 
+def test_weights_that_cannot_be_downloaded_are_named(reaches, settings, tmp_path, monkeypatch):
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody answers there
+    rung = rung_of(pretrained_path="nobody/nothing", pretrained_revision="main")
+    with pytest.raises(ParameterError, match=r"Fix: 'nobody/nothing' must be reachable under pretrained_revision"):
+        tried(reaches, rung, settings, tmp_path)
+
+
 PLUGIN = {
     "lerobot_policy_here/__init__.py": "from . import configuration_here\n",
     "lerobot_policy_here/configuration_here.py": """

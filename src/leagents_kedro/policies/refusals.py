@@ -49,6 +49,8 @@ def _fix(error: Exception, rung: Rung, features: dict[str, Any]) -> str:
         return "install what is missing, or choose another policy_type"
     if isinstance(error, torch.OutOfMemoryError):
         return "lower training.batch_size, or choose a smaller policy"
+    if isinstance(error, OSError) and rung.pretrained_path:
+        return f"'{rung.pretrained_path}' must be reachable under pretrained_revision, or downloaded already"
     if isinstance(error, OSError):
         reachable = "what it downloads must be reachable, or downloaded already"
         has_backbone = hasattr(known_policies(rung.policy_type)[rung.policy_type], _BACKBONE)
