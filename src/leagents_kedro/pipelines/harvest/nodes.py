@@ -73,6 +73,8 @@ def collect_demonstrations(
 ) -> NewEpisodes | None:
     """Return more expert demonstrations, most of the tasks that fail; None where the schedule asks for none.
 
+    Where experts do not succeed often enough there are fewer: what the cycle found out is worth more.
+
     Raises:
         ConstitutionError: The attempts, or the environment, are beyond the limits.
     """
@@ -81,7 +83,10 @@ def collect_demonstrations(
     requests = _requests(outcomes, mix, suite, demonstrations)
     if not requests:
         return None
-    return collect_episodes(suite, demonstrations, evaluation, requests, run_seed, plan.cycle, constitution)
+    new = collect_episodes(
+        suite, demonstrations, evaluation, requests, run_seed, plan.cycle, constitution, demands_all=False
+    )
+    return new if new.episodes else None
 
 
 def merge_rollouts(
