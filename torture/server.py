@@ -14,7 +14,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,8 @@ from kedro.framework.project import LOGGING
 
 import leagents_kedro.cli
 import leagents_kedro.settings
-from leagents_kedro.episodes.batches import BatchReader
 from leagents_kedro.pipelines.evaluation.measurement import Measurement
+from leagents_kedro.policies import training
 
 # What a cycle imports by and by: forks inherit it. None of it starts threads of torch, which forks could not use.
 for module in (
@@ -92,7 +92,7 @@ class Events:
         os.fsync = fsync
         hooks = type("Hooks", (), {name: self._hook(name) for name in HOOKS})()
         leagents_kedro.settings.HOOKS = (*leagents_kedro.settings.HOOKS, hooks)
-        BatchReader.batch = self._before(BatchReader.batch, lambda _, frames: ("step", frames.tolist()))
+        training._batches = self._steps(training._batches)
         Measurement.outcomes = self._before(Measurement.outcomes, lambda _, trials, title: ("block", len(trials)))
         sys.addaudithook(self._audited)
 
@@ -113,6 +113,16 @@ class Events:
             self.happened("hook", name)
 
         return implementation
+
+    def _steps(self, batches: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+        """Count the steps of a training, not what is tried before a cycle is opened."""
+
+        def counted(*args: Any) -> Iterator[Any]:
+            for frames in batches(*args):
+                self.happened("step", frames.tolist())
+                yield frames
+
+        return counted
 
     def _before(self, method: Callable[..., Any], described: Callable[..., tuple[str, Any]]) -> Callable[..., Any]:
         def call(*args: Any) -> Any:
