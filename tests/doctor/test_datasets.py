@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from leagents_kedro.doctor.datasets import examine_dataset
@@ -177,6 +178,19 @@ def test_sentences_that_differ_in_spelling_alone_are_one_task(sound, copied):
     (found,) = [finding for finding in examine_dataset(root) if finding.severity == "warning"]
     assert "'pick up the cup' and 'Pick up the cup!' differ in case, spaces, or marks alone" in found.what
     assert '{"Pick up the cup!": "pick up the cup"}' in found.command
+
+
+def test_no_command_is_printed_that_lerobot_cannot_run(sound, copied, needs):
+    """Its tools need the sentences in meta/episodes, which the Hub's lerobot/libero has not."""
+    root = copied(sound)
+    column("meta/tasks.parquet", "task", put(1, "Open the  door."))(root)
+    frames("action", lambda values: [put(n, [1.0, 2.0])(values) for n in range(30)])(root)
+    (file,) = root.glob("meta/episodes/*/*")
+    pq.write_table(pq.read_table(file).drop_columns("tasks"), file)
+    (named,) = [finding for finding in examine_dataset(root, needs) if "has none; it says" in finding.what]
+    assert (named.command, 'suite.sentences: {"task 1": "Open the  door."}' in named.fix) == ("", True)
+    (still,) = [finding for finding in examine_dataset(root) if "one action from" in finding.what]
+    assert (still.command, "by hand" in still.fix) == ("", True)
 
 
 def test_episodes_of_no_task_of_the_suite_are_told(sound, needs):

@@ -26,6 +26,7 @@ from leagents_kedro.episodes.columns import (
     read_columns,
     read_table,
     recorded_features,
+    schema_of,
     taken_over,
     visual_features,
 )
@@ -79,7 +80,19 @@ class ExaminedDataset:
         bad = list(episodes)
         if len(bad) == self.shards.total_episodes:
             return "record anew: no episode is without the fault", ""
+        if not self._lists_tasks:
+            return "leave them out, by hand: meta/episodes lists no tasks, which lerobot-edit-dataset needs", ""
         return f"leave {'it' if len(bad) == 1 else 'them'} out, in a copy", delete_command(self.root, bad)
+
+    def told(self, fix: str, sentences: dict[str, str]) -> tuple[str, str]:
+        """Return a ``fix`` that replaces sentences, and its command, where LeRobot has one for the dataset."""
+        if not self._lists_tasks:
+            return f"{fix}, in meta/tasks.parquet: meta/episodes lists no tasks, which lerobot-edit-dataset needs", ""
+        return f"{fix}, in a copy", rename_command(self.root, sentences)
+
+    @cached_property
+    def _lists_tasks(self) -> bool:
+        return "tasks" in schema_of(self.shards.episode_files[0]).names
 
 
 def examine_dataset(root: Path, suite: Suite | None = None, *, content: bool = True) -> list[Finding]:
@@ -105,24 +118,19 @@ def _has_sentences(subject: ExaminedDataset) -> Iterator[Finding]:
     if read_table([file], ["task_index"])["task_index"].to_pylist() != list(range(len(subject.shards.tasks))):
         yield error(file, "task_index should count from 0 row by row, since LeRobot takes the row, does not", REWRITE)
     tasks = subject.shards.tasks
-    if any(not task.strip() for task in tasks):
-        command = rename_command(subject.root, {task: "SAY WHAT IS DONE" for task in tasks if not task.strip()})
-        yield error(file, "every task should have a sentence, one is empty", "say what is done, in a copy", command)
+    if empty := [task for task in tasks if not task.strip()]:
+        said = subject.told("say what is done", dict.fromkeys(empty, "SAY WHAT IS DONE"))
+        yield error(file, "every task should have a sentence, one is empty", *said)
     if twice := [task for task, times in Counter(tasks).items() if times > 1]:
-        command = rename_command(subject.root, {task: task for task in twice})
-        yield error(
-            file,
-            f"should have each sentence once, has {_some(map(repr, twice))} twice",
-            "join them, in a copy",
-            command,
-        )
+        what = f"should have each sentence once, has {_some(map(repr, twice))} twice"
+        yield error(file, what, *subject.told("join them", {task: task for task in twice}))
     alike = sorted(dict.fromkeys(tasks), key=_spoken)
     for _, group in groupby(alike, key=_spoken):
         same = list(group)
         if len(same) > 1:
             what = f"{' and '.join(map(repr, same))} differ in case, spaces, or marks alone, and are two tasks"
-            command = rename_command(subject.root, dict.fromkeys(same[1:], same[0]))
-            yield warning(file, what, "if they are one, give them one sentence, in a copy", command)
+            one = subject.told("if they are one, give them one sentence", dict.fromkeys(same[1:], same[0]))
+            yield warning(file, what, *one)
 
 
 def _has_frames(subject: ExaminedDataset) -> Iterator[Finding]:
@@ -226,11 +234,11 @@ def _covers_the_suite(subject: ExaminedDataset) -> Iterator[Finding]:
             said = f"; it says {similar!r}, which is another task to a policy" if similar else ""
             fix, command = "collect demonstrations of it, or leave its task out of suite.tasks", ""
             if similar:
-                fix, command = "give it that sentence, in a copy", rename_command(subject.root, {similar: sentence})
-            told = similar or next((task for task in tasks if counts[task] and task not in wanted), None)
-            if told:
-                pair = json.dumps({name: told}, ensure_ascii=False)
-                fix = f"if {told!r} is its sentence there, suite.sentences: {pair}; else {fix}"
+                fix, command = subject.told("give it that sentence", {similar: sentence})
+            there = similar or next((task for task in tasks if counts[task] and task not in wanted), None)
+            if there:
+                pair = json.dumps({name: there}, ensure_ascii=False)
+                fix = f"if {there!r} is its sentence there, suite.sentences: {pair}; else {fix}"
             yield error(subject.root, f"should have episodes of {sentence!r}, has none{said}", fix, command)
     if others := [task for task in tasks if counts[task] and task not in wanted]:
         many = sum(counts[task] for task in set(others))
