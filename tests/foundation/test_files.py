@@ -87,6 +87,13 @@ def test_others_may_read_what_the_umask_lets_them(tmp_path, umask, mode):
     assert (tmp_path / "version" / "script").stat().st_mode & 0o777 == mode | 0o100
 
 
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path):
+    (tmp_path / "data").touch()
+    for folder in (tmp_path / "data", tmp_path / "data" / "06_models"):
+        with pytest.raises(StorageError, match=rf"{tmp_path}/data: expected a folder, got a file"):
+            ensure_folder(folder)
+
+
 def test_a_link_that_leads_nowhere_is_named(tmp_path):
     (tmp_path / "data").symlink_to("away")
     with pytest.raises(StorageError, match=rf"{tmp_path}/data: this link leads to away, which is not there"):

@@ -96,6 +96,14 @@ def test_a_configuration_brings_its_constitution_whatever_its_form(project, anot
     assert ours["catalog"]["constitution"]["filepath"] == str(project / "conf" / "base" / "constitution.yml")
 
 
+def test_the_folders_above_may_have_any_name(tmp_path):
+    (tmp_path / "[lab] * 1").mkdir()
+    project = copy_project(tmp_path / "[lab] * 1" / "project")
+    made = loader(project / "conf")
+    assert "suite" in made["parameters"]
+    assert ConstitutionDataset(made["catalog"]["constitution"]["filepath"]).load().max_episodes > 0
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

@@ -40,10 +40,10 @@ class FileState:
 
 
 def check_reachable(path: Path) -> None:
-    """Refuse a path through a link that leads nowhere: what is behind it is not missing, but cannot be seen.
+    """Refuse a path through a link that leads nowhere, or through a file: nobody can tell what is missing behind it.
 
     Raises:
-        StorageError: There is such a link.
+        StorageError: There is such a link or file.
     """
     for part in (path, *path.parents):
         if part.is_symlink() and not part.exists():
@@ -51,18 +51,21 @@ def check_reachable(path: Path) -> None:
                 f"{part}: this link leads to {part.readlink()}, which is not there. Mount the disk or make the folder "
                 "that it should lead to, or delete the link to start without what was there."
             )
+    for part in path.parents:
+        if part.is_file():
+            raise StorageError(f"{part}: expected a folder, got a file. Move it away, or name another folder.")
 
 
 def ensure_folder(path: Path) -> None:
     """Make a folder, and those above it, where they are missing.
 
     Raises:
-        StorageError: A link on the way leads nowhere.
+        StorageError: A link on the way leads nowhere, or there is a file.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        check_reachable(path)
+    except (FileExistsError, NotADirectoryError):
+        check_reachable(path / "inside")
         raise
 
 

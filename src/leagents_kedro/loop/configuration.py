@@ -4,6 +4,7 @@ import re
 import shutil
 import tarfile
 import zipfile
+from glob import has_magic
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -53,13 +54,13 @@ class ConfigLoader(OmegaConfigLoader):
         return "://" in str(self.conf_source)
 
     def _folder(self, source: str, base: str) -> str:
-        """Return the folder of a configuration: an archive is unpacked for as long as this loader is in use."""
+        """Return the folder of a configuration: that of an archive is there for as long as this loader is in use."""
         if "://" in source:
             return source  # Kedro reads it
         folder = Path(source)
-        if folder.is_file():
-            self._unpacked = TemporaryDirectory(prefix="conf-")
-            folder = _unpacked(folder, Path(self._unpacked.name))
+        if folder.is_file() or has_magic(source):
+            self._temporary = TemporaryDirectory(prefix="conf-")
+            folder = _unpacked(folder, Path(self._temporary.name))
         if (folder / base).is_dir():
             return str(folder)
         inner = [path for path in folder.glob("*/") if (path / base).is_dir()]
@@ -96,6 +97,10 @@ _NUMBER_OR_NAME = re.compile(r"[\s\[]0\d|\de\d")
 
 
 def _unpacked(archive: Path, folder: Path) -> Path:
+    """Return the content of ``archive`` below ``folder``; a folder is linked: Kedro takes [1] for a pattern."""
+    if not archive.is_file():
+        (folder / _CONF).symlink_to(archive.absolute())
+        return folder / _CONF
     try:
         shutil.unpack_archive(archive, folder, filter=None if archive.suffix == ".zip" else "data")
     except (shutil.ReadError, tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError) as error:
