@@ -128,6 +128,45 @@ def local(project: Path, text: str) -> Path:
     return project / "conf"
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("training: {seed: 1} # für".encode("latin-1"), "local/parameters.yml: expected text in UTF-8"),
+        ("training: {seed: 1}".encode("utf-16"), "local/parameters.yml: expected text in UTF-8"),
+        (b"- seed", "conf: a parameters file holds a list, expected keys and values"),
+        (None, "local/parameters.yml: this link leads to gone, which is not there"),
+    ],
+)
+def test_a_file_that_kedro_could_not_read_or_would_leave_out_is_named(project, content, message):
+    file = project / "conf" / "local" / "parameters.yml"
+    if content is None:
+        file.unlink()
+        file.symlink_to("gone")
+    else:
+        file.write_bytes(content)
+    with pytest.raises(ParameterError, match=message):
+        loader(project / "conf")
+
+
+def test_a_key_in_two_files_is_named(project):
+    conf = local(project, "training: {seed: 1}")
+    shutil.copy(conf / "local" / "parameters.yml", conf / "local" / "parameters copy.yml")
+    with pytest.raises(ParameterError, match=r"Duplicate keys found in .*: training.seed. An environment names each"):
+        loader(conf)
+
+
+def test_a_stage_that_a_file_misspells_is_told(project, caplog):
+    loader(local(project, "{trainng: {seed: 1}, my_own: 2}"))
+    assert [record.getMessage().partition(": ")[2] for record in caplog.records] == [
+        "no stage reads 'trainng'; did you mean 'training'?"
+    ]
+
+
+def test_there_need_be_no_personal_configuration(project):
+    shutil.rmtree(project / "conf" / "local")
+    assert loader(project / "conf")["parameters"]["training"]["seed"] == 0
+
+
 def test_a_file_may_ask_the_command_and_the_environment(project, monkeypatch):
     monkeypatch.setenv("STEPS", "7")
     asks = "{harvest: {attempts_per_task: '${runtime_params:attempts, 3}'}, training: {batch_size: '${oc.env:STEPS}'}}"

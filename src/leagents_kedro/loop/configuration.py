@@ -34,7 +34,13 @@ class ConfigLoader(OmegaConfigLoader):
             ParameterError: There is none at ``conf_source``, or its archive is damaged.
         """
         OmegaConf.register_resolver("own", self._own, replace=True)
-        super().__init__(self._folder(str(conf_source), kwargs.get("base_env") or "base"), *args, **kwargs)
+        base, local = kwargs.get("base_env") or "base", kwargs.get("default_run_env") or "base"
+        folder = self._folder(str(conf_source), base)
+        if "://" not in folder:
+            _check_files(Path(folder))
+            if not Path(folder, local).is_dir():  # it is not tracked, and not in archives
+                kwargs["default_run_env"] = base
+        super().__init__(folder, *args, **kwargs)
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return the configuration of ``key``, merged over base and environment."""
@@ -79,7 +85,12 @@ class ConfigLoader(OmegaConfigLoader):
         return entry | {"filepath": "/".join((str(source), *rest))} if first == _CONF else entry
 
     def _read_raw_config(self, key: str) -> tuple[dict[Path, DictConfig], dict[Path, DictConfig], str, str, set[Path]]:
-        raw = super()._read_raw_config(key)
+        try:
+            raw = super()._read_raw_config(key)
+        except AttributeError as error:
+            raise ParameterError(f"{self.conf_source}: a {key} file holds a list, expected keys and values") from error
+        except ValueError as error:
+            raise ParameterError(f"{error}. An environment names each key once: delete one of them.") from error
         if key == "parameters" and not self._is_remote:
             for path, content in (raw[0] | raw[1]).items():
                 text = path.read_text(encoding="utf-8")
@@ -94,6 +105,24 @@ class ConfigLoader(OmegaConfigLoader):
 
 
 _NUMBER_OR_NAME = re.compile(r"[\s\[]0\d|\de\d")
+
+
+def _check_files(conf: Path) -> None:
+    """Refuse a file that Kedro would leave out, or could not read.
+
+    Raises:
+        ParameterError: A link leads nowhere, or a file is no text.
+    """
+    for path in (path for path in conf.rglob("*") if path.suffix in {".yml", ".yaml", ".json"}):
+        if path.is_symlink() and not path.exists():
+            raise ParameterError(
+                f"{path}: this link leads to {path.readlink()}, which is not there. Mend or delete it."
+            )
+        try:
+            if path.is_file():
+                path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ParameterError(f"{path}: expected text in UTF-8, got something else: {error}. Save it so.") from error
 
 
 def _unpacked(archive: Path, folder: Path) -> Path:

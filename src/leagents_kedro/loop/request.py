@@ -1,6 +1,7 @@
 """Hooks of the loop: what ends it, and what keeps a mistyped command from starting it."""
 
 import json
+import logging
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -15,10 +16,12 @@ from omegaconf import OmegaConf
 from pydantic import BaseModel
 
 from leagents_kedro.errors import ParameterError
-from leagents_kedro.foundation.spelling import no_such
+from leagents_kedro.foundation.spelling import nearest, no_such
 from leagents_kedro.loop.assignments import by_item
 from leagents_kedro.parameters.loop import LoopParams
 from leagents_kedro.parameters.validation import validated
+
+logger = logging.getLogger(__name__)
 
 _RUNTIME = re.compile(r"\$\{runtime_params:\s*(\w+)")
 
@@ -50,6 +53,8 @@ class ParameterHooks:
         if set(given) - known_keys:
             known_keys |= _asked_for([*base.values(), *overlay.values(), *_raw_catalog(loader)])
         _check_keys(given, known_keys)
+        for file, content in added.items():
+            _warn_of_misspelled(file, content.keys() - known.keys(), known)
         LoopParams.of(loader["parameters"])
 
 
@@ -71,6 +76,13 @@ def _check_environment(conf: Path, environment: str) -> None:
 
 def _plain(content: Any) -> dict[str, Any]:
     return cast(dict[str, Any], OmegaConf.to_container(content))
+
+
+def _warn_of_misspelled(file: str, keys: Iterable[str], known: Collection[str]) -> None:
+    """Files may name parameters of their own, which others refer to; one that is spelled like another is told."""
+    for key in keys:
+        if meant := nearest(key, known):
+            logger.warning("%s: no stage reads %r; did you mean %r?", file, key, meant)
 
 
 def _check_kinds(added: Mapping[str, Mapping[str, Any]], base: Mapping[str, Any]) -> None:
