@@ -468,10 +468,13 @@ def test_an_import_leaves_out_what_nobody_reads_and_converts_what_policies_read(
     features = source.info["features"] | {"note": {"dtype": "string", "shape": [1], "names": None}}
     features["timestamp"]["dtype"], features["frame_index"]["dtype"] = "float64", "int32"
     (source.root / "meta" / "info.json").write_text(json.dumps(source.info | {"features": features}))
+    for place in (source.root, *source.root.rglob("*")):
+        place.chmod(0o555 if place.is_dir() else 0o444)
     before = contents(source.root)
     wanted = state | {"observation.gripper": {"dtype": "float32", "shape": (1,), "names": None}}
     import_dataset(source.root, tmp_path / "mix", taken_over(Shards(source.root).features, wanted), shares_files=False)
     mix = check_dataset(tmp_path / "mix")
+    assert all(place.stat().st_mode & 0o200 for place in mix.root.rglob("*")), "of new files, not those of the source"
     kept = {"action", "observation.state", "observation.gripper"}
     assert recorded_features(mix.features).keys() == kept
     assert {mix.features[key]["dtype"] for key in kept | {"timestamp"}} == {"float32"}

@@ -17,12 +17,12 @@ def link_files(source: Path, target: Path, pattern: str) -> None:
 
 
 def copy_files(source: Path, target: Path, pattern: str) -> None:
-    """Copy what ``pattern`` finds below ``source`` to the same places below ``target``."""
+    """Copy what ``pattern`` finds below ``source`` to the same places below ``target``, with the modes of new files."""
     for file in source.glob(pattern):
         if file.is_file():
             place = target / file.relative_to(source)
             place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(file, place)
+            shutil.copyfile(file, place)
 
 
 def next_place(files: Iterable[Path], chunks_size: int) -> tuple[int, int]:

@@ -5,7 +5,6 @@ write the small files of ``meta/``.
 """
 
 import logging
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -41,7 +40,7 @@ from leagents_kedro.episodes.statistics import (
     write_summaries,
 )
 from leagents_kedro.errors import EpisodesError
-from leagents_kedro.foundation.files import link_file
+from leagents_kedro.foundation.files import link_file, remove
 
 if TYPE_CHECKING:
     from lerobot.datasets.utils import DatasetInfo
@@ -145,9 +144,9 @@ def import_dataset(source: Path, target: Path, features: Features | None = None,
     check_dataset(source)
     for pattern in ("data/*/*", "videos/*/*/*"):
         link_files(source, target, pattern) if shares_files else copy_files(source, target, pattern)
-    shutil.copytree(
-        source / "meta", target / "meta", ignore=None if shares_files else shutil.ignore_patterns("leagents")
-    )
+    copy_files(source, target, "meta/**/*")
+    if not shares_files:
+        remove(target / "meta" / "leagents")
     if features is not None:
         _convert(Shards(target), features)
 
