@@ -240,6 +240,25 @@ def test_one_session_can_run_twice_in_a_notebook(project):
     assert len(project.rows) == 4
 
 
+def test_a_session_whose_output_nobody_reads_goes_on(project):
+    def script() -> None:
+        from kedro.framework.startup import bootstrap_project
+
+        from leagents_kedro.loop.session import CycleSession
+
+        bootstrap_project(project.path)
+        reader, writer = os.pipe()
+        os.dup2(writer, 1)
+        os.close(reader)
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - as Python opens it
+        with CycleSession.create(project_path=project.path) as session:
+            session.run(runtime_params={"loop": {"max_cycles": 1}})
+
+    ended = project.fork(script)
+    assert ended.code == 0, ended.output
+    assert project.rows[-1]["event"] == "closed"
+
+
 def test_a_notebook_gets_the_named_error(project):
     def notebook() -> None:
         from kedro.framework.startup import bootstrap_project

@@ -9,6 +9,7 @@ from kedro.framework.session import KedroServiceSession
 from kedro.io import AbstractVersionedDataset, CatalogProtocol
 
 from leagents_kedro.errors import ParameterError
+from leagents_kedro.foundation.output import lasting_output
 from leagents_kedro.foundation.progress import on_screen
 from leagents_kedro.foundation.spelling import no_such
 from leagents_kedro.loop.accounting import DeviceMeter
@@ -37,6 +38,7 @@ class CycleSession(KedroServiceSession):
         """Create a session; ``kedro catalog`` passes ``save_on_close`` to sessions of every class."""
         return super().create(*args, **kwargs)
 
+    @lasting_output()
     def run(self, *args: Any, **request: Any) -> dict[str, Any]:
         """Run what is requested once, as `KedroServiceSession.run` does; the whole cycle until a hook says to stop.
 
