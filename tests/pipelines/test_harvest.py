@@ -6,14 +6,16 @@ from leagents_kedro.foundation.seeds import derive_seed
 from leagents_kedro.pipelines.gating.nodes import publish_blessed
 from leagents_kedro.pipelines.harvest.nodes import collect_demonstrations, harvest_rollouts, merge_rollouts
 from leagents_kedro.records import Outcome, Outcomes, Plan
+from support.datasets import METAWORLD
 
 PLAN = Plan(cycle=2, run=1, rung=0, initial="head", training_steps=20, reason="test")
 
 
 class MixOfCounts:
-    """Stands for a mix by its episode counts alone: the schedule looks at nothing else."""
+    """Stands for a mix by its episode counts and features alone, those of others: nothing else is looked at."""
 
     tasks = ("Reach a goal position", "Push and close a drawer")
+    features, fps, robot_type = METAWORLD, 80, "unknown"
 
     def __init__(self, *counts):
         self.index = type("Index", (), {"task": np.repeat(np.arange(len(counts)), counts)})()
@@ -53,6 +55,8 @@ def test_failing_tasks_get_more_demonstrations_up_to_the_cap(decision, suite, de
     )
     assert [episode.sentence for episode in new.episodes].count("Reach a goal position") == 1
     assert [episode.sentence for episode in new.episodes].count("Push and close a drawer") == 2
+    assert (new.robot_type, new.features) == ("unknown", METAWORLD), "it can follow an imported mix"
+    assert all(episode.columns.keys() == METAWORLD.keys() for episode in new.episodes)
     full = collect_demonstrations(
         decision("iterate"), outcomes(9, 2), PLAN, MixOfCounts(4, 5), suite, schedule, evaluation, 0, constitution
     )

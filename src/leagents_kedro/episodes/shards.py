@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from leagents_kedro.episodes.columns import Features, read_table, schema_of
+from leagents_kedro.episodes.columns import Features, read_table, recorded_features, schema_of
 from leagents_kedro.episodes.format import DATA_PATH
 from leagents_kedro.errors import EpisodesError
 from leagents_kedro.foundation.files import FileState
@@ -210,6 +210,12 @@ class NewEpisodes:
     features: Features
     fps: int
     robot_type: str | None
+
+    def like(self, mix: Shards) -> "NewEpisodes":
+        """Return what can follow the episodes of ``mix``: what it has of them, as it calls it."""
+        features = recorded_features(mix.features)
+        episodes = (Episode(each.sentence, {key: each.columns[key] for key in features}) for each in self.episodes)
+        return NewEpisodes(tuple(episodes), features, mix.fps, mix.robot_type)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ import numpy as np
 
 from leagents_kedro.constitution.commands import simulation_command
 from leagents_kedro.constitution.limits import Constitution, require
-from leagents_kedro.episodes.columns import recorded_features
-from leagents_kedro.episodes.shards import Appended, Episode, NewEpisodes, Shards
+from leagents_kedro.episodes.shards import Appended, NewEpisodes, Shards
 from leagents_kedro.foundation.progress import progress_bar
 from leagents_kedro.foundation.seeds import derive_seed
 from leagents_kedro.parameters.demonstrations import DemonstrationParams
@@ -56,8 +55,8 @@ def harvest_rollouts(
     for outcome, episode in rolled:
         if episode and kept[outcome.task] < harvest.keep_per_task:
             kept[outcome.task] += 1
-            episodes.append(_with_features(episode, mix))
-    return NewEpisodes(tuple(episodes), recorded_features(mix.features), mix.fps, mix.robot_type) if episodes else None
+            episodes.append(episode)
+    return NewEpisodes(tuple(episodes), suite.features, suite.fps, suite.environment).like(mix) if episodes else None
 
 
 def collect_demonstrations(
@@ -86,7 +85,7 @@ def collect_demonstrations(
     new = collect_episodes(
         suite, demonstrations, evaluation, requests, run_seed, plan.cycle, constitution, demands_all=False
     )
-    return new if new.episodes else None
+    return new.like(mix) if new.episodes else None
 
 
 def merge_rollouts(
@@ -109,7 +108,3 @@ def _requests(outcomes: Outcomes, mix: Shards, suite: Suite, demonstrations: Dem
         if (request := min(wanted, room)) > 0:
             requests[task.name] = request
     return requests
-
-
-def _with_features(episode: Episode, mix: Shards) -> Episode:
-    return Episode(episode.sentence, {key: episode.columns[key] for key in recorded_features(mix.features)})

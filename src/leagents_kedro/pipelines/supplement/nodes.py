@@ -35,7 +35,7 @@ def demonstrate_added_tasks(
             "experts, or seed a new project with a dataset that has all tasks"
         )
     requests = dict.fromkeys(added, demonstrations.initial_per_task)
-    return collect_episodes(resolved, demonstrations, evaluation, requests, run_seed, 0, constitution)
+    return collect_episodes(resolved, demonstrations, evaluation, requests, run_seed, 0, constitution).like(mix)
 
 
 def append_demonstrations(mix: Shards, demonstrations: Shards | None) -> Shards | Appended:
