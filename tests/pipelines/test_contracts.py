@@ -49,6 +49,14 @@ def test_what_acts_with_a_policy_or_trains_one_is_device_time(node: Node) -> Non
     assert (DEVICE in node.tags) == bool(acts or "training_workspace" in node.inputs)
 
 
+def test_the_cycle_folds_into_its_stages_whose_entries_keep_their_names() -> None:
+    pipeline = cycle.create_pipeline()
+    stages = {"selection", "training", "evaluation", "gating", "harvest", "knowledge"}
+    assert {node.namespace for node in pipeline.nodes} == stages
+    assert {name for name in pipeline.datasets() if not name.startswith("params:")} <= CATALOG.keys()
+    assert [node.name for node in pipeline.filter(node_namespaces=["training"]).nodes] == ["training.train_candidate"]
+
+
 @EVERY_NODE
 def test_node_functions_know_no_kedro(node: Node) -> None:
     assert "kedro" not in {name.partition(".")[0] for name in vars(inspect.getmodule(node.func))}

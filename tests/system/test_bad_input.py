@@ -251,7 +251,7 @@ COMMANDS = {
     "an output": (nothing, ["run", "--to-outputs=candidat"], "--to-outputs", "'candidat'", "'candidate'?"),
     "an input": (nothing, ["run", "--from-inputs=mixx"], "--from-inputs", "'mixx'", "Did you mean 'mix'?"),
     "a tag": (nothing, ["run", "--tags=devise"], "--tags", "'devise'", "Did you mean 'device'?"),
-    "a namespace": (nothing, ["run", "--namespaces=arm"], "--namespaces", "'arm'", "there are none"),
+    "a namespace": (nothing, ["run", "--namespaces=gatin"], "--namespaces", "'gatin'", "Did you mean 'gating'?"),
     "a cycle that does not wait": (
         nothing,
         ["loop", "approve", "3", "--by=Ada"],

@@ -14,7 +14,7 @@ from leagents_kedro.constitution.limits import Constitution
 from leagents_kedro.errors import AwaitingApproval, ConstitutionError
 from leagents_kedro.foundation.clock import now
 from leagents_kedro.foundation.redaction import redacted_row
-from leagents_kedro.loop.specs import DEVICE
+from leagents_kedro.loop.specs import DEVICE, short_name
 from leagents_kedro.records import Decision
 
 logger = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ def _append(catalog: CatalogProtocol, run_id: str, row: dict[str, Any]) -> None:
 
 
 def _row(event: str, node: Node) -> dict[str, Any]:
-    return {"event": event, "node": node.name, "device": DEVICE in node.tags}
+    return {"event": event, "node": short_name(node), "device": DEVICE in node.tags}
 
 
 def _decision_rows(name: str, decision: Decision) -> Iterator[dict[str, Any]]:

@@ -17,6 +17,7 @@ from leagents_kedro.episodes.shards import Appended, NewEpisodes, Shards
 from leagents_kedro.foundation.progress import doing
 from leagents_kedro.foundation.spelling import counted
 from leagents_kedro.history.status import score_text
+from leagents_kedro.loop.specs import short_name
 from leagents_kedro.records import Checkpoint, Decision, Outcome, Outcomes, Plan, Record, Selection, Suite
 
 logger = logging.getLogger(__name__)
@@ -65,20 +66,20 @@ class NarrationHooks:
         if self._by_hand:
             nodes = counted(len(pipeline.nodes), "node")
             logger.info("Pipeline %s, %s, version %s", ", ".join(names), nodes, run_params["run_id"])
-        doing("begin")
+        doing("import what the nodes need")
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:
         """Say what is being done."""
-        doing(f"{node.name}: read {dataset_name}")
+        doing(f"{short_name(node)}: read {dataset_name}")
 
     @hook_impl(tryfirst=True)
     def before_node_run(self, node: Node) -> None:
         """Say what is being done, and before the first node what an earlier attempt did."""
         if not self._started and (before := self._pipeline.nodes[: self._pipeline.nodes.index(node)]):
-            logger.info("  done before: %s", ", ".join(each.name for each in before))
+            logger.info("  done before: %s", ", ".join(map(short_name, before)))
         self._started[node.name] = time.monotonic()
-        doing(node.name)
+        doing(short_name(node))
 
     @hook_impl
     def after_node_run(self, node: Node, inputs: dict[str, Any]) -> None:
@@ -88,7 +89,7 @@ class NarrationHooks:
     @hook_impl
     def before_dataset_saved(self, dataset_name: str, node: Node) -> None:
         """Say what is being done."""
-        doing(f"{node.name}: write {dataset_name}")
+        doing(f"{short_name(node)}: write {dataset_name}")
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
@@ -96,7 +97,7 @@ class NarrationHooks:
         try:
             self._tell(node, dataset_name, data)
         except Exception as error:
-            logger.warning("  %s is done; of its output nothing can be told: %s", node.name, error)
+            logger.warning("  %s is done; of its output nothing can be told: %s", short_name(node), error)
 
     @hook_impl
     def on_node_error(self) -> None:
@@ -119,7 +120,7 @@ class NarrationHooks:
             text = str(dataset._get_versioned_path(str(dataset.resolve_save_version())))
         if text or self._by_hand:
             seconds = time.monotonic() - self._started.get(node.name, time.monotonic())
-            logger.info("  %s: %s", node.name, f"{text or 'done'} ({seconds:.1f} s)")
+            logger.info("  %s: %s", short_name(node), f"{text or 'done'} ({seconds:.1f} s)")
         if self._by_hand:
             read = filter(None, (_version(self._catalog, name) for name in inputs))
             logger.info("    read %s", ", ".join(read) or "nothing")

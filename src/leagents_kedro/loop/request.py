@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from leagents_kedro.errors import ParameterError
 from leagents_kedro.foundation.spelling import nearest, no_such
 from leagents_kedro.loop.assignments import by_item
+from leagents_kedro.loop.specs import short_name
 from leagents_kedro.parameters.loop import LoopParams
 from leagents_kedro.parameters.validation import validated
 
@@ -128,6 +129,21 @@ def check_parameters(pipelines: Mapping[str, Pipeline], parameters: dict[str, An
             validated(model, name, parameters[name])
 
 
+def with_full_names(pipeline: Pipeline, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``request`` with nodes named as Kedro names them: ``decide`` is ``gating.decide``."""
+    full_names = _full_names(pipeline)
+    nodes = {
+        argument: [full_names.get(name, name) for name in request[argument]]
+        for argument, (_, what) in _NAMED_BY.items()
+        if what == "node" and request.get(argument)
+    }
+    return {**request, **nodes}
+
+
+def _full_names(pipeline: Pipeline) -> dict[str, str]:
+    return {short_name(node): node.name for node in pipeline.nodes}
+
+
 def check_slice(pipeline: Pipeline, request: Mapping[str, Any]) -> None:
     """Check the names by which a command asks for a part of ``pipeline``.
 
@@ -135,12 +151,13 @@ def check_slice(pipeline: Pipeline, request: Mapping[str, Any]) -> None:
         ParameterError: There is no such node, catalog entry, tag, or namespace.
     """
     known = {
-        "node": {node.name for node in pipeline.nodes},
+        "node": _full_names(pipeline).keys(),
         "catalog entry": pipeline.datasets(),
         "tag": {tag for node in pipeline.nodes for tag in node.tags},
         "namespace": {node.namespace for node in pipeline.nodes if node.namespace},
     }
+    full_names = set(_full_names(pipeline).values())
     for argument, (option, what) in _NAMED_BY.items():
         for name in request.get(argument) or ():
-            if name not in known[what]:
+            if name not in known[what] and not (what == "node" and name in full_names):
                 raise ParameterError(f"{option}: {no_such(what, name, known[what])}")

@@ -7,6 +7,7 @@ from kedro.framework.context import KedroContext
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroServiceSession
 from kedro.io import AbstractVersionedDataset, CatalogProtocol
+from kedro.pipeline import Pipeline
 
 from leagents_kedro.errors import ParameterError
 from leagents_kedro.foundation.output import lasting_output
@@ -16,7 +17,7 @@ from leagents_kedro.loop.accounting import DeviceMeter
 from leagents_kedro.loop.driver import Driver
 from leagents_kedro.loop.interruption import clean_exit
 from leagents_kedro.loop.provenance import code_version
-from leagents_kedro.loop.request import SLICES, check_parameters
+from leagents_kedro.loop.request import SLICES, check_parameters, with_full_names
 from leagents_kedro.loop.specs import LoopSpecs
 
 _FIXES_VERSIONS = ("run_id", "load_versions")
@@ -65,7 +66,8 @@ class CycleSession(KedroServiceSession):
             self._check(request, names)
             if whole and names == ["seed"]:
                 return self._driver(request).seed_by_hand()
-            return super().run(**request)
+            requested = sum((pipelines[name] for name in names), Pipeline([]))
+            return super().run(**with_full_names(requested, request))
 
     def load_context(self, runtime_params: dict[str, Any] | None = None) -> KedroContext:
         """Return the project context; a run reads its configuration once, however many cycles it has."""

@@ -17,12 +17,18 @@ from typing import Any
 
 from kedro.framework.hooks.markers import hook_spec
 from kedro.io import CatalogProtocol
+from kedro.pipeline.node import Node
 
 from leagents_kedro.history.history import History
 from leagents_kedro.parameters.loop import LoopParams
 
 DEVICE = "device"
 """The tag of nodes whose time counts as device time."""
+
+
+def short_name(node: Node) -> str:
+    """Return a node's name within its stage, which is what people type and the event log tells."""
+    return node.name.removeprefix(f"{node.namespace}.")
 
 
 class LoopSpecs:

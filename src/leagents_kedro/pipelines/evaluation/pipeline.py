@@ -27,5 +27,7 @@ def create_pipeline() -> Pipeline:
                 name="evaluate_candidate",
                 tags="device",
             ),
-        ]
+        ],
+        namespace="evaluation",
+        prefix_datasets_with_namespace=False,
     )

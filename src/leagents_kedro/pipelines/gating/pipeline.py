@@ -27,5 +27,7 @@ def create_pipeline() -> Pipeline:
                 outputs="next_blessed",
                 name="publish_blessed",
             ),
-        ]
+        ],
+        namespace="gating",
+        prefix_datasets_with_namespace=False,
     )

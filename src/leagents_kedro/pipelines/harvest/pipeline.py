@@ -48,5 +48,7 @@ def create_pipeline() -> Pipeline:
                 outputs="next_mix",
                 name="merge_rollouts",
             ),
-        ]
+        ],
+        namespace="harvest",
+        prefix_datasets_with_namespace=False,
     )

@@ -36,5 +36,7 @@ def create_pipeline() -> Pipeline:
                 outputs="cycle_record",
                 name="record_cycle",
             ),
-        ]
+        ],
+        namespace="knowledge",
+        prefix_datasets_with_namespace=False,
     )

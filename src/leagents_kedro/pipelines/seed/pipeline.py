@@ -21,5 +21,7 @@ def create_pipeline() -> Pipeline:
                 outputs="mix",
                 name="seed_mix",
             ),
-        ]
+        ],
+        namespace="seed",
+        prefix_datasets_with_namespace=False,
     )

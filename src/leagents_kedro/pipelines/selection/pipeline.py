@@ -44,5 +44,7 @@ def create_pipeline() -> Pipeline:
                 outputs="selection",
                 name="select_episodes",
             ),
-        ]
+        ],
+        namespace="selection",
+        prefix_datasets_with_namespace=False,
     )

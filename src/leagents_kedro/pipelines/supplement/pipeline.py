@@ -28,5 +28,7 @@ def create_pipeline() -> Pipeline:
                 outputs="next_mix",
                 name="append_demonstrations",
             ),
-        ]
+        ],
+        namespace="supplement",
+        prefix_datasets_with_namespace=False,
     )

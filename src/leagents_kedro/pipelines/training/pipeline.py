@@ -27,5 +27,7 @@ def create_pipeline() -> Pipeline:
                 name="train_candidate",
                 tags="device",
             ),
-        ]
+        ],
+        namespace="training",
+        prefix_datasets_with_namespace=False,
     )
