@@ -25,7 +25,7 @@ from leagents_kedro.simulation.collection import successful_episodes
 from leagents_kedro.simulation.demonstrations import demonstrate
 from leagents_kedro.simulation.pool import EnvironmentPool
 from support.damage import frames, number
-from support.datasets import write_reaches
+from support.datasets import METAWORLD, numbers, write_reaches
 from support.parameters import BASE, base_parameters, described
 from support.policies import rung_of, untrained
 
@@ -111,12 +111,15 @@ def test_a_device_that_is_not_there_is_refused(stage):
 
 
 def test_weights_to_start_from_are_checked(tmp_path):
-    def checked(**changes):
-        rung = rung_of(pretrained_path=str(tmp_path / "pretrained_model"), **changes).model_dump()
+    def checked(folder="", **changes):
+        rung = rung_of(pretrained_path=str(tmp_path / folder / "pretrained_model"), **changes).model_dump()
         PreflightHooks().before_cycle_opened(catalog(training={"ladder": [rung]}))
 
     untrained(rung_of(), tmp_path)
     checked()
+    untrained(rung_of(), tmp_path / "other", features=METAWORLD | numbers(observation__state=9))
+    with pytest.raises(CheckpointError, match=r"'observation.state' \(9,\), and the environment has \(4,\)"):
+        checked("other")
     with pytest.raises(CheckpointError, match="a checkpoint of 'act', but the rung trains 'vqbet'"):
         checked(policy_type="vqbet", options={})
     (tmp_path / "pretrained_model" / "model.safetensors").unlink()

@@ -34,7 +34,7 @@ def test_what_can_be_trained_passes_and_leaves_nothing(reaches, settings, tmp_pa
 
 
 def test_rewards_that_the_mix_lacks_are_missed(reaches, settings, tmp_path):
-    with pytest.raises(EpisodesError, match=r"'tdmpc' learns from 'next.reward', which this dataset does not have"):
+    with pytest.raises(EpisodesError, match=r"'tdmpc' learns from 'next.reward', which it does not have"):
         tried(reaches, rung_of("tdmpc"), settings, tmp_path)
 
 

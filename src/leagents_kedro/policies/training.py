@@ -147,12 +147,16 @@ def check_policy(rung: Rung, device: str, features: Features) -> None:
 
     Raises:
         ParameterError: A package is missing, or LeRobot refuses the features or an option.
+        CheckpointError: The weights that the rung starts from were trained on other features.
+        EpisodesError: The environment gives no rewards, and the policy learns from them.
     """
     from lerobot.configs import FeatureType
     from lerobot.policies.factory import get_policy_class
     from lerobot.utils.feature_utils import dataset_to_policy_features
 
-    config = policy_config(rung, device, _pretrained_folder(rung))
+    source = _pretrained_folder(rung)
+    config = policy_config(rung, device, source)
+    _check_features(config, source, features, "the environment")
     with refusals(rung, features):
         known = dataset_to_policy_features(features)
         config.output_features = {key: one for key, one in known.items() if one.type is FeatureType.ACTION}
@@ -207,15 +211,15 @@ def _parts(
         start = initial or _pretrained_source(rung)
     source = last / "pretrained_model" if last else start
     config = _pipeline_config(shards, episodes, rung, settings, workspace, start)
-    _check_features(config.policy, start, shards)
+    _check_features(config.policy, start, shards.features, str(shards.root))
     keeps_statistics = last is not None or (initial is not None and settings.normalization == "keep")
     meta = _metadata(config)
     with refusals(rung, shards.features):
         return _Parts(config, meta, *_policy_and_processors(config, meta, source, keeps_statistics))
 
 
-def _check_features(policy: "PreTrainedConfig", source: Path | None, shards: Shards) -> None:
-    """Check that the mix holds what the policy learns from, and in the shape that its first weights are made for.
+def _check_features(policy: "PreTrainedConfig", source: Path | None, features: Features, place: str) -> None:
+    """Check that ``features`` of ``place`` hold what the policy learns from, in the shapes of its first weights.
 
     Raises:
         EpisodesError: It has no rewards, and the policy learns from them.
@@ -224,20 +228,20 @@ def _check_features(policy: "PreTrainedConfig", source: Path | None, shards: Sha
     from lerobot.configs import FeatureType
     from lerobot.utils.constants import REWARD
 
-    if policy.reward_delta_indices is not None and REWARD not in shards.features:
+    if policy.reward_delta_indices is not None and REWARD not in features:
         raise EpisodesError(
-            f"{shards.root}: '{policy.type}' learns from '{REWARD}', which this dataset does not have; choose another "
+            f"{place}: '{policy.type}' learns from '{REWARD}', which it does not have; choose another "
             "policy_type, or demonstrations with rewards (demonstrations.source: experts records them)"
         )
     has_room = hasattr(policy, "max_state_dim")  # for vectors of any length up to it
     for key, feature in (policy.input_features or {}).items():
-        given = shards.features.get(key)
+        given = features.get(key)
         if feature.type is FeatureType.VISUAL or (given and has_room):
             continue  # LeRobot tells of images that are missing
         if given is None or tuple(given["shape"]) != tuple(feature.shape):
             found = f"{tuple(given['shape'])}" if given else "none"
             raise CheckpointError(
-                f"{source}: was trained with '{key}' {tuple(feature.shape)}, and {shards.root} has {found}; start the "
+                f"{source}: was trained with '{key}' {tuple(feature.shape)}, and {place} has {found}; start the "
                 "rung from scratch, or from weights of the same environment"
             )
 
