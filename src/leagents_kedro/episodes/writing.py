@@ -159,10 +159,24 @@ def _convert(shards: Shards, features: Features) -> None:
     info.features, info.fps, info.total_tasks = features, shards.fps, len(shards.tasks)
     info.video_path = VIDEO_PATH if visual_features(features) else info.video_path
     write_info(info, shards.root)
+    _list_tasks(shards)
     if any(key not in features or features[key]["dtype"] != feature["dtype"] for key, feature in before.items()):
         for file in shards.data_files:
             write_frames(stored(read_table([file]), features), file)
         write_statistics(shards.root)
+
+
+def _list_tasks(shards: Shards) -> None:
+    """List the sentence of each episode where another writer did not: LeRobot's tools look for it there."""
+    for file in shards.episode_files:
+        table = read_table([file])
+        if "tasks" in table.column_names:
+            if pa.types.is_nested(table.schema.field("tasks").type):
+                continue
+            table = table.drop_columns("tasks")
+        episodes = table["episode_index"].to_pylist()
+        sentences = [[shards.tasks[shards.index.task[episode]]] for episode in episodes]
+        write_table(table.append_column("tasks", pa.array(sentences)), file)
 
 
 def write_frames(table: pa.Table, file: Path) -> None:
