@@ -35,7 +35,7 @@ from leagents_kedro.history.replay import Replayed
 from leagents_kedro.history.replay import as_json as replayed_as_json
 from leagents_kedro.history.replay import render as replayed_as_table
 from leagents_kedro.history.replay import replay as recompute
-from leagents_kedro.history.status import as_json, render, summarise
+from leagents_kedro.history.status import SHOWN, as_json, render, summarise
 from leagents_kedro.loop import people
 from leagents_kedro.loop.approval import awaiting_cycle
 from leagents_kedro.loop.assignments import assignments
@@ -151,11 +151,12 @@ def loop() -> None:
 @loop.command()
 @env_option
 @click.option("--json", "json_wanted", is_flag=True, help="Print JSON for programs instead of a table.")
+@click.option("--all", "everything", is_flag=True, help=f"All cycles in the table, not only the last {SHOWN}.")
 @_tells_errors
-def status(env: str | None, json_wanted: bool) -> None:
+def status(env: str | None, json_wanted: bool, everything: bool) -> None:
     """Show runs, cycles, decisions, scores with their intervals, and the blessed checkpoint.
 
-    With --json, print a list of runs, oldest first, each
+    With --json, print a list of all runs, oldest first, each
 
     \b
         {"run": int, "state": "open" | "closed", "cycles": [CYCLE, ...]}
@@ -180,7 +181,7 @@ def status(env: str | None, json_wanted: bool) -> None:
         click.echo(as_json(runs))
     elif runs:
         blessed = version_of(catalog, "blessed", inherited(catalog, history)["blessed"])
-        Console().print(render(runs, blessed.load() if blessed else None))
+        Console().print(render(runs, blessed.load() if blessed else None, None if everything else SHOWN))
     else:
         click.echo("The loop has not run yet: there is no cycle in the ledger.")
 
@@ -260,8 +261,9 @@ def _catalog(env: str | None) -> CatalogProtocol:
 @loop.command()
 @env_option
 @click.option("--json", "json_wanted", is_flag=True, help="Print JSON for programs instead of a table.")
+@click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the last N decisions.")
 @_tells_errors
-def replay(env: str | None, json_wanted: bool) -> None:
+def replay(env: str | None, json_wanted: bool, last: int | None) -> None:
     """Recompute every decision of the ledger from its recorded outcomes; end with 1 where one is not the same.
 
     With --json, print a list, oldest first, of
@@ -269,7 +271,7 @@ def replay(env: str | None, json_wanted: bool) -> None:
     \b
         {"cycle": int, "run_id": str, "recorded": VERDICT, "recomputed": VERDICT | null, "differences": [str, ...]}
     """  # noqa: D301 - click takes a backspace for "do not wrap"
-    decisions = _replayed(_catalog(env), {})
+    decisions = _replayed(_catalog(env), {}, last)
     _show(decisions, json_wanted)
     if any(decision.differences for decision in decisions):
         raise click.ClickException("The ledger does not follow from the recorded outcomes.")
@@ -328,12 +330,12 @@ def doctor(env: str | None, paths: tuple[Path, ...], json_wanted: bool) -> None:
         raise SystemExit(1)
 
 
-def _replayed(catalog: CatalogProtocol, changes: dict[str, Any]) -> list[Replayed]:
+def _replayed(catalog: CatalogProtocol, changes: dict[str, Any], last: int | None = None) -> list[Replayed]:
     def outcomes_of(run_id: str) -> Outcomes | None:
         dataset = version_of(catalog, "outcomes", run_id)
         return dataset.load() if dataset and dataset.exists() else None
 
-    return recompute(catalog["ledger"].load(), outcomes_of, changes)
+    return recompute(catalog["ledger"].load(), outcomes_of, changes, last)
 
 
 def _show(decisions: list[Replayed], json_wanted: bool) -> None:

@@ -69,8 +69,8 @@ def rows():
     return json.loads(json.dumps(rows))  # as the ledger gives them back
 
 
-def replayed(rows, changes=None, outcomes=MEASURED):
-    return replay(History.of(rows), outcomes.get, changes)
+def replayed(rows, changes=None, outcomes=MEASURED, last=None):
+    return replay(History.of(rows), outcomes.get, changes, last)
 
 
 def test_recorded_outcomes_give_the_recorded_decisions(rows):
@@ -79,6 +79,12 @@ def test_recorded_outcomes_give_the_recorded_decisions(rows):
     assert [decision.recomputed for decision in decisions] == ["promote", "iterate", "promote"]
     assert not any(decision.differences for decision in decisions)
     assert json.loads(as_json(decisions))[0]["differences"] == []
+
+
+def test_the_last_decisions_are_replayed_on_all_that_was_before(rows):
+    rows[3]["record"]["decision"]["reason"] = "edited"
+    assert replayed(rows, last=2) == replayed(rows)[1:]
+    assert replayed(rows, last=9) == replayed(rows)
 
 
 def test_an_edited_decision_is_found(rows):

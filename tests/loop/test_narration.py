@@ -59,5 +59,5 @@ def test_the_log_can_be_quiet(project):
 def test_the_closing_table_shows_the_last_cycles(project):
     project.kedro("run", "--params=loop.max_cycles=22")
     ended = project.kedro("run", "--params=loop.max_cycles=22")
-    assert "the last 20 of 22 cycles; `kedro loop status` shows all" in ended.output
+    assert "the last 20 of 22 cycles; `kedro loop status --all` shows all" in ended.output
     assert next(line.split()[0] for line in ended.output.splitlines() if " closed " in line) == "3"

@@ -208,3 +208,12 @@ def test_a_server_that_is_still_importing_ends_with_its_driver() -> None:
     assert servers
     psutil.wait_procs(servers, timeout=1)
     assert not alive(servers)
+
+
+@pytest.mark.parametrize(
+    ("cores", "gigabytes", "tasks", "number"),
+    [(8, 64, 4, 8), (64, 32, 50, 37), (64, 8, 50, 7), (8, 1, 50, 1)],
+)
+def test_cores_and_memory_limit_the_number_of_workers(cores, gigabytes, tasks, number):
+    assert workers.affordable(cores, gigabytes * 10**9, tasks) == number
+    assert 0 < workers.usable_memory() <= psutil.virtual_memory().total

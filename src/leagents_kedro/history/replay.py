@@ -34,13 +34,15 @@ def replay(
     history: History,
     outcomes_of: Callable[[str], Outcomes | None],
     changes: Mapping[str, Any] | None = None,
+    last: int | None = None,
 ) -> list[Replayed]:
-    """Recompute every decision of the past, each on the history that was recorded before it.
+    """Recompute every decision of the past, or the ``last`` ones, each on the history that was recorded before it.
 
     Args:
         history: What the ledger says.
         outcomes_of: Gives the outcomes of a Kedro run; None where they are gone.
         changes: Rules of the gate that take the place of those of the cycle.
+        last: How many decisions; None for all.
 
     Raises:
         ParameterError: A change is of no rule of the gate, or out of range.
@@ -53,7 +55,7 @@ def replay(
     before = history.cycles
     return [
         _replay(opened, closed, answer, before[:number], outcomes_of(opened.run_id), changes or {})
-        for number, (opened, closed, answer) in enumerate(pairs)
+        for number, (opened, closed, answer) in [*enumerate(pairs)][-last if last else None :]
         if closed
     ]
 

@@ -15,15 +15,13 @@ from leagents_kedro.foundation.clock import now
 from leagents_kedro.foundation.findings import stop_at_errors
 from leagents_kedro.history.answers import waits_for_approval
 from leagents_kedro.history.history import NO_VERSION, Charged, Closed, History, Opened, Resumed, Seed
-from leagents_kedro.history.status import render, summarise
+from leagents_kedro.history.status import SHOWN, render, summarise
 from leagents_kedro.loop.accounting import DeviceMeter, kept_seconds, uncharged_seconds
 from leagents_kedro.loop.approval import awaiting_cycle
 from leagents_kedro.loop.provenance import changes, constitution_digest, merge_parameters, node_parameters
 from leagents_kedro.parameters.loop import LoopParams
 
 logger = logging.getLogger(__name__)
-
-_SHOWN = 20  # cycles of the closing table
 
 
 class Kedro(Protocol):
@@ -104,7 +102,7 @@ class Driver:
         params = LoopParams.of(self._kedro.parameters())
         reasons = hook.repeat_run(history=history, params=params, catalog=catalog, closed_here=self._closed_here)
         if reasons:
-            Console().print(render(summarise(history), catalog["blessed"].load(), last=_SHOWN))
+            Console().print(render(summarise(history), catalog["blessed"].load(), last=SHOWN))
             Console().print(f"No further cycle: {'; '.join(reasons)}", markup=False, soft_wrap=True)
         return not reasons
 

@@ -1,6 +1,6 @@
 """Where the episodes of a suite are run: in worker processes, or in this one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -27,8 +27,9 @@ _station = Station()  # of this process
 class Simulator:
     """The environments of a suite; neither ``workers`` nor ``episode_timeout_s`` change what comes of an episode.
 
-    ``workers`` processes share the work, ``auto`` as many as there are cores to use. One runs here unless there is an
-    ``episode_timeout_s``: what hangs can be ended only with its process. `workers` says how faults are met.
+    ``workers`` processes share the work, ``auto`` as many as there are cores to use, or as memory allows. One runs here
+    unless there is an ``episode_timeout_s``: what hangs can be ended only with its process. `workers` says how faults
+    are met.
     """
 
     environment: str
@@ -58,7 +59,8 @@ class Simulator:
         request = PolicyRequest(
             self.environment, self.options, self.shortcuts, self.sentences, tuple(trials), policy, slots, keep_episodes
         )
-        return self._run(request, self._processes if policy.device == "cpu" else 1, progress)
+        processes = self._processes(trial.task for trial in trials) if policy.device == "cpu" else 1
+        return self._run(request, processes, progress)
 
     def demonstrate(
         self, trials: Sequence[Trial], *, action_noise: float, progress: Progress | None = None
@@ -72,7 +74,7 @@ class Simulator:
         request = ExpertRequest(
             self.environment, self.options, self.shortcuts, self.sentences, tuple(trials), action_noise
         )
-        return self._run(request, self._processes, progress)
+        return self._run(request, self._processes(trial.task for trial in trials), progress)
 
     def describe(self, tasks: Sequence[str]) -> Suite:
         """Return the suite of ``tasks``, names of tasks or groups.
@@ -83,16 +85,15 @@ class Simulator:
             SimulationError: The environment cannot begin an episode, or hung.
         """
         request = SuiteRequest(self.environment, self.options, self.shortcuts, self.sentences, tuple(tasks))
-        if self._runs_here(self._processes):
+        if self._runs_here(self._processes(tasks)):
             return request.run(_station)
         return workers.ask(request, self.episode_timeout_s)
 
     def _runs_here(self, processes: int) -> bool:
         return processes == 1 and self.episode_timeout_s is None
 
-    @property
-    def _processes(self) -> int:
-        return workers.usable_cores() if self.workers == "auto" else self.workers
+    def _processes(self, tasks: Iterable[str]) -> int:
+        return workers.usual_number(len(set(tasks))) if self.workers == "auto" else self.workers
 
     def _run(self, request: PolicyRequest | ExpertRequest, processes: int, progress: Progress | None) -> list[Rollout]:
         if self._runs_here(processes):

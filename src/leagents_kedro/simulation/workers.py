@@ -16,9 +16,11 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from math import ceil
 from multiprocessing import current_process, forkserver, get_context, parent_process
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any
 
 from leagents_kedro.errors import LeAgentsError, SimulationError
@@ -38,6 +40,9 @@ logger = logging.getLogger(__name__)
 type Request = PolicyRequest | ExpertRequest | SuiteRequest
 
 _LARGEST_PORTION = 16
+_DRIVER_BYTES = 2 * 10**9  # of the process that trains, and of the server that workers are forked from
+_WORKER_BYTES = 3 * 10**8  # measured, as the next one: of its own, beside what it shares with that server
+_TASK_BYTES = 10**7  # of a task's scene, which each worker keeps
 _RUNS_ITSELF = 77  # the exit code of a worker that would run the script anew which started it
 _context = get_context("forkserver")
 
@@ -45,6 +50,34 @@ _context = get_context("forkserver")
 def usable_cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def usable_memory() -> int:
+    """Return how many bytes this process and its children may use: those of the machine, or fewer in a container."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):  # there is no such file, or it says "max"
+            limits.append(int(Path(file).read_text()))
+    return min(limits)
+
+
+def affordable(cores: int, memory: int, tasks: int) -> int:
+    """Return how many workers ``cores`` and ``memory`` (bytes) allow, each with environments of as many ``tasks``.
+
+    >>> affordable(cores=64, memory=32 * 10**9, tasks=50), affordable(cores=2, memory=32 * 10**9, tasks=50)
+    (37, 2)
+    """
+    return max(1, min(cores, (memory - _DRIVER_BYTES) // (_WORKER_BYTES + tasks * _TASK_BYTES)))
+
+
+@cache
+def usual_number(tasks: int) -> int:
+    """Return how many workers there are where nobody says it; that memory allows fewer than cores is logged."""
+    cores, memory = usable_cores(), usable_memory()
+    number = affordable(cores, memory, tasks)
+    if number < cores:
+        logger.info("%d workers for %d cores: %.1f GB of memory allow no more", number, cores, memory / 10**9)
+    return number
 
 
 def warm_up(environment: str) -> None:
