@@ -34,9 +34,10 @@ class HistoryDataset(NamedErrors, AbstractDataset[Row, History]):
 
         Raises:
             LedgerError: The file is damaged, or a row is malformed or out of order.
+            StorageError: A link on the way to the file leads nowhere.
         """
         if not self._rows.exists():
-            return History()
+            return History.of(self._rows.load())
         state = self._state()
         return _PAST.get(state) or _remembered(state, History.of(self._rows.load()))
 
