@@ -8,10 +8,8 @@ from typing import Any
 
 from kedro.io.core import VERSION_FORMAT
 
-LARGE = ("data/05_model_input/mix", "data/06_models/candidate", "data/06_models/blessed")
-"""Places of versions that retention deletes, and of which the next cycle reads the last."""
-OTHER_LARGE = ("data/07_model_output/rollouts", "data/01_raw/demonstrations")
-"""Places of versions that retention deletes."""
+LARGE = {"mix", "candidate", "blessed", "rollouts", "demonstrations"}
+"""Entries whose versions retention deletes."""
 
 
 def lengthen(project: Path, cycles: int) -> None:
@@ -26,7 +24,7 @@ def lengthen(project: Path, cycles: int) -> None:
         for number, run_id in enumerate(ids, start=opened["cycle"] + 1):
             more.writelines(f"{json.dumps(_as_cycle(row, number, last, run_id))}\n" for row in (opened, closed))
             seen.writelines(f"{line.replace(last, run_id)}\n" for line in observed)
-    _multiply_versions(project, last, ids)
+    _add_versions(project, last, ids)
 
 
 def _later(run_id: str, milliseconds: int) -> str:
@@ -42,14 +40,15 @@ def _as_cycle(row: dict[str, Any], number: int, last: str, run_id: str) -> dict[
     return same
 
 
-def _multiply_versions(project: Path, last: str, ids: list[str]) -> None:
-    for version in [*(project / "data").glob(f"0[1-8]*/*/{last}"), *(project / "knowledge").glob(f"*/{last}")]:
+def _add_versions(project: Path, last: str, ids: list[str]) -> None:
+    for version in [*(project / "data").glob(f"0[1-8]*/*/{last}"), *(project / "knowledge").glob(f"*/{last}.md")]:
         place = version.parent
-        if place.relative_to(project).as_posix() in (*LARGE, *OTHER_LARGE):
+        if place.name in LARGE:
+            (place / ".retired").mkdir(exist_ok=True)
             for run_id in ids[:-1]:
-                (place / run_id).mkdir()
-                (place / run_id / f".{place.name}.retired").write_text("retention.keep_last=1 let it go")
+                (place / ".retired" / run_id).write_text("retention.keep_last=1 let it go")
             shutil.copytree(version, place / ids[-1])
         else:
             for run_id in ids:
-                shutil.copytree(version, place / run_id)
+                copy = shutil.copytree if version.is_dir() else shutil.copy
+                copy(version, place / version.name.replace(last, run_id))

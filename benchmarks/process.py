@@ -12,7 +12,16 @@ import numpy as np
 import psutil  # type: ignore[import-untyped]
 
 from benchmarks.clock import FILE
-from benchmarks.loop import BenchmarkError, call, closed_rows, copy_project, run_pipeline, seconds_between_cycles
+from benchmarks.history import lengthen
+from benchmarks.loop import (
+    BenchmarkError,
+    call,
+    closed_rows,
+    copy_project,
+    run_pipeline,
+    seconds_between_cycles,
+    set_parameters,
+)
 from benchmarks.table import Row, alternated
 
 START_LIMIT_S = 3.0
@@ -74,11 +83,9 @@ def loop(quick: bool) -> list[Row]:
             resident.append(sum(process.memory_info().rss for process in family) / 1e6)
 
     with tempfile.TemporaryDirectory() as folder:
-        project = copy_project(Path(folder, "tiny"), _TINY | {"loop": {"max_cycles": cycles}})
-        with (project / "src" / "leagents_kedro" / "settings.py").open("a") as settings:
-            settings.write("\nfrom benchmarks.clock import DatasetClock\n\nHOOKS = (*HOOKS, DatasetClock())\n")
+        project = _tiny_project(Path(folder, "tiny"), cycles)
         run_pipeline(project, "cycle", weigh)
-        own, files = _overheads(project)
+        own, files = _overheads(project, cycles - 1)
     growth = float(np.polyfit(range(len(resident) - _WARM_UP_CYCLES), resident[_WARM_UP_CYCLES:], 1)[0])
     of_cycles = f"median of {cycles - 1} cycles"
     return [
@@ -110,14 +117,48 @@ def loop(quick: bool) -> list[Row]:
     ]
 
 
-def _overheads(project: Path) -> tuple[float, float]:
-    """Return what a cycle spends outside of its nodes' functions, in seconds: without its datasets, and with them."""
+def growth(quick: bool) -> list[Row]:
+    """Time what a cycle costs beside its nodes' functions after thousands of cycles, and in a fresh loop."""
+    cycles, past = (6, 500) if quick else (20, 5000)
+    with tempfile.TemporaryDirectory() as folder:
+        project = _tiny_project(Path(folder, "tiny"), cycles)
+        run_pipeline(project, "cycle")
+        _, fresh = _overheads(project, cycles - 1)
+        lengthen(project, past)
+        set_parameters(project, _TINY | {"loop": {"max_cycles": 2 * cycles + past}})
+        run_pipeline(project, "cycle")
+        _, grown = _overheads(project, cycles - 1)
+    measured = f"what a cycle costs beside its functions at {past} closed cycles, less that of a fresh loop / limit"
+    return [
+        Row(
+            "growth",
+            measured,
+            f"{grown * 1000:.0f} - {fresh * 1000:.0f} ms",
+            f"{OVERHEAD_LIMIT_S * 1000:.0f} ms",
+            (grown - fresh) / OVERHEAD_LIMIT_S,
+            "<=",
+            1.0,
+        )
+    ]
+
+
+def _tiny_project(folder: Path, cycles: int) -> Path:
+    project = copy_project(folder, _TINY | {"loop": {"max_cycles": cycles}})
+    with (project / "src" / "leagents_kedro" / "settings.py").open("a") as settings:
+        settings.write("\nfrom benchmarks.clock import DatasetClock\n\nHOOKS = (*HOOKS, DatasetClock())\n")
+    return project
+
+
+def _overheads(project: Path, last: int) -> tuple[float, float]:
+    """Return what the ``last`` cycles spend outside of their nodes' functions: without their datasets, and with them.
+
+    Both are medians, in seconds.
+    """
     functions = _seconds_by_run(project / "data" / "events.jsonl", "finished")
     datasets = _seconds_by_run(project / FILE)
-    run_ids = [row["run_id"] for row in closed_rows(project)[1:]]
-    with_datasets = [
-        seconds - functions[run_id] for seconds, run_id in zip(seconds_between_cycles(project), run_ids, strict=True)
-    ]
+    run_ids = [row["run_id"] for row in closed_rows(project)[-last:]]
+    took = seconds_between_cycles(project)[-last:]
+    with_datasets = [seconds - functions[run_id] for seconds, run_id in zip(took, run_ids, strict=True)]
     own = [seconds - datasets[run_id] for seconds, run_id in zip(with_datasets, run_ids, strict=True)]
     return statistics.median(own), statistics.median(with_datasets)
 

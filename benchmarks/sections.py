@@ -36,6 +36,7 @@ SECTIONS = {
     "mix": Section("benchmarks.mix", "rows", 60, 15),
     "start": Section("benchmarks.process", "start", 60, 30),
     "loop": Section("benchmarks.process", "loop", 60, 40),
+    "growth": Section("benchmarks.process", "growth", 240, 90),
     "cycle": Section("benchmarks.cycle", "rows", 1600, 120),
 }
 
