@@ -95,7 +95,7 @@ class ConfigLoader(OmegaConfigLoader):
             for path, content in (raw[0] | raw[1]).items():
                 text = path.read_text(encoding="utf-8")
                 if _NUMBER_OR_NAME.search(text):
-                    _keep_names(content, yaml.load(text, yaml.BaseLoader))
+                    _keep_names(content, yaml.BaseLoader(text).get_single_data())
         return raw
 
     def _own(self, folder: str) -> str:
