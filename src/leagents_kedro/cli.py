@@ -306,8 +306,8 @@ def doctor(env: str | None, paths: tuple[Path, ...], json_wanted: bool) -> None:
     """Check datasets and checkpoints before anything is spent on them; end with 1 where there are errors.
 
     PATH is a folder with a LeRobotDataset or a checkpoint; it is held against the suite of the parameters. Without
-    PATH the loop itself is checked: its ledger, the versions that the ledger names, the latest mix, candidate, and
-    blessed checkpoint. With --json, print a list of
+    PATH the loop itself is checked: its ledger, the versions that the ledger names, and the mix, candidate, and
+    blessed checkpoint that the next cycle starts from. With --json, print a list of
 
     \b
         {"severity": "error" | "warning", "where": str, "what": str, "fix": str, "command": str}

@@ -8,7 +8,7 @@ LeAgentsError
 ├── TrainingError       the loss, the policy
 ├── SimulationError     an environment, a rollout
 ├── EvidenceError       recorded outcomes
-├── LedgerError         the ledger, or another driver that holds it
+├── LedgerError         the ledger, what it has the next cycle start from, or another driver that holds it
 ├── ConstitutionError   a command beyond the limits
 ├── StorageError        a file or folder that this user, or this file system, cannot use as the loop needs it
 └── AwaitingApproval    no fault: a person is asked
@@ -50,7 +50,7 @@ class EvidenceError(LeAgentsError):
 
 
 class LedgerError(LeAgentsError):
-    """The ledger is damaged, or another driver holds it."""
+    """The ledger is damaged, does not fit the versions that are there, or another driver holds it."""
 
 
 class ConstitutionError(LeAgentsError):

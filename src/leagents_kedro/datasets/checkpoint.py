@@ -32,7 +32,8 @@ class CheckpointDataset(PublishedDataset[Checkpoint | None, Checkpoint | None]):
         if (found := checkpoint_digest(checkpoint.pretrained_model)) != checkpoint.digest:
             raise CheckpointError(
                 f"{checkpoint.pretrained_model}: a file changed: the recorded digest is {checkpoint.digest[:12]}, it "
-                f"is {found[:12]} now. Restore it from a copy, or delete this version and run the cycle again."
+                f"is {found[:12]} now. Restore it from a copy. Without one: where its cycle is open, delete this "
+                "version; else start from another, kedro loop adopt RUN_ID --by NAME. Then kedro run."
             )
         return checkpoint
 

@@ -38,7 +38,8 @@ class RecordDataset(PublishedDataset[BaseModel, BaseModel]):
             told = faults(error, self._model.__name__, self._model.model_json_schema())
             raise KedroDatasetError(
                 f"{path}: expected a {self._model.__name__} in JSON, got something else: {told}. The file was damaged "
-                "or edited; restore it from a copy, or delete this version and run the node that writes it again."
+                "or edited; restore it from a copy, or, where its cycle is open, delete this version: `kedro run` "
+                "writes it again."
             ) from error
 
     def _write(self, data: BaseModel, path: Path) -> None:

@@ -15,7 +15,7 @@ class WorkspaceDataset(AbstractVersionedDataset[NoReturn, Path]):
     """A folder that belongs to one run: ``<filepath>/<run id>/``, the same again when the run is resumed.
 
     A node that takes hours keeps its progress there. It loads as a path and is made at need; nothing
-    saves it. The session deletes it when its cycle is closed.
+    saves it. Retention deletes it before the next cycle is opened.
     """
 
     versioned: ClassVar[bool] = True

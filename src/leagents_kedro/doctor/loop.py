@@ -28,7 +28,7 @@ def examine_loop(catalog: "CatalogProtocol") -> list[Finding]:
     """Return what is wrong with the past of the loop, and with what its next cycle starts from.
 
     Args:
-        catalog: Latest versions, and the parameters; what it lacks is not looked at.
+        catalog: That of the project; an entry that it lacks is not looked at.
 
     Raises:
         ParameterError: The suite is unknown.

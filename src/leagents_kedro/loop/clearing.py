@@ -14,7 +14,7 @@ _VERSION_LENGTH = len("2026-01-31T08.00.00.000Z")
 
 
 def clear(project: Path) -> None:
-    """Delete what runs left below ``data`` and the pages that they wrote; notes of people and READMEs stay.
+    """Delete all below ``data`` but its README, and the pages that runs wrote; people's notes beside the pages stay.
 
     It waits until no run of the project is active, and keeps the lock files: one that is deleted locks nobody out.
 

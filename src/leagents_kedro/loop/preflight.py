@@ -127,6 +127,6 @@ def _is_tried(plan: Plan, training: TrainingParams, suite: SuiteParams, history:
 
 
 def _is_of_a_cycle(catalog: CatalogProtocol, history: History) -> bool:
-    """Whether a cycle wrote the latest mix; what a seed or a person put there is read in full before it is pinned."""
+    """Whether a cycle wrote the inherited mix; a seed's, or an adopted one, is read in full before it is pinned."""
     version = cast(AbstractVersionedDataset, catalog["mix"]).resolve_load_version()
     return version in history.run_ids

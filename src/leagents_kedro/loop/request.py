@@ -1,4 +1,4 @@
-"""Hooks of the loop: what ends it, and what keeps a mistyped command from starting it."""
+"""What a command asks for: a parameter, or a part of a pipeline, that does not exist stops it before any work."""
 
 import json
 import logging

@@ -113,7 +113,7 @@ def _lock_file(catalog: CatalogProtocol) -> Path:
 
 
 def discard_abandoned(history: History, catalog: CatalogProtocol) -> None:
-    """Delete what abandoned cycles published: the next cycle must not take it for the latest. Safe to repeat."""
+    """Delete what abandoned cycles published: no later cycle starts from it. Safe to repeat."""
     for run in history.runs:
         for cycle in run.cycles:
             if cycle.abandoned:

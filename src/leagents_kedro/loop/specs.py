@@ -1,15 +1,17 @@
 """The hooks of the loop, beside those of Kedro.
 
-Who answers them, in the order of ``settings.HOOKS`` where nothing else is said:
+Who answers them; where no order is said, the last of ``settings.HOOKS`` is called first:
 
 =====================  ==============================================================================================
 before_loop            NarrationHooks (first), WarmUpHooks
-between_cycles         RetentionHooks
+between_cycles         NarrationHooks (first), RetentionHooks
 repeat_run             GateHooks, ApprovalHooks, the budgets (CycleBudgetHooks ...), StopFileHooks: every reason is told
-before_cycle_opened    PreflightHooks
-Kedro's own            ParameterHooks (the command is checked), PreflightHooks (so are the environment's options),
-                       RetentionHooks (last, after that check), WarmUpHooks, EventHooks, NarrationHooks,
-                       RunStatusHooks (first: before Kedro-Viz), and the session's DeviceMeter
+                       (NarrationHooks comes last, and has none)
+before_cycle_opened    NarrationHooks (first), PreflightHooks
+Kedro's own            ParameterHooks (the command is checked), InheritanceHooks (first: the loop knows the run),
+                       PreflightHooks (the environment's options), RetentionHooks (last, after ParameterHooks),
+                       WarmUpHooks, StopFileHooks, EventHooks, NarrationHooks (first), RunStatusHooks (first: before
+                       Kedro-Viz), and the session's DeviceMeter
 =====================  ==============================================================================================
 """
 
@@ -44,11 +46,11 @@ class LoopSpecs:
 
     @hook_spec
     def between_cycles(self, history: History, catalog: CatalogProtocol, closed_here: int) -> None:
-        """Tidy up while no cycle is open, before anything asks for latest versions.
+        """Tidy up while no cycle is open.
 
         Args:
             history: The past, all of whose cycles have ended.
-            catalog: Latest versions, and the parameters.
+            catalog: What the next cycle inherits, and the parameters.
             closed_here: Number of cycles that this command has closed.
         """
 
@@ -61,7 +63,7 @@ class LoopSpecs:
         Args:
             history: The past, all of whose cycles have ended.
             params: Parameters of the loop.
-            catalog: Latest versions, and the parameters.
+            catalog: What the next cycle inherits, and the parameters.
             closed_here: Number of cycles that this command has closed.
 
         Returns:
@@ -73,7 +75,7 @@ class LoopSpecs:
         """Check the next cycle before its parameters become its own.
 
         Args:
-            catalog: Latest versions, and the parameters.
+            catalog: What the next cycle inherits, and the parameters.
 
         Raises:
             LeAgentsError: The cycle could not run.

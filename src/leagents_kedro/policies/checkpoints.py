@@ -102,5 +102,6 @@ def read_json(file: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{file}: expected a JSON object, got something else ({error}). The file was damaged or edited; restore it "
-            "from a copy, or delete this version and run the cycle again."
+            "from a copy. Without one: where its cycle is open, delete this version; else start from another, kedro "
+            "loop adopt RUN_ID --by NAME. Then kedro run."
         ) from error

@@ -32,7 +32,7 @@ def demonstrate_added_tasks(
     if demonstrations.source != "experts":
         raise ParameterError(
             f"demonstrations.source is '{demonstrations.source}', which cannot add {', '.join(added)}; set it to "
-            "experts, or seed a new project with a dataset that has all tasks"
+            "experts, or import a dataset that has all tasks: kedro run --pipelines=seed, then kedro loop adopt"
         )
     requests = dict.fromkeys(added, demonstrations.initial_per_task)
     return collect_episodes(resolved, demonstrations, evaluation, requests, run_seed, 0, constitution).like(mix)
