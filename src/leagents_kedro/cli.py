@@ -244,7 +244,8 @@ def adopt(env: str | None, run_id: str, by: str, note: str | None) -> None:
 def rebase(env: str | None, by: str, note: str | None) -> None:
     """Have the next cycle start from the latest versions that are there, whatever the ledger says.
 
-    The way on after a restored backup, or lost files, where nothing better can be restored.
+    The way on after a restored backup, or lost files, where nothing better can be restored. Versions that runs by hand
+    wrote count, too.
     """
     pins = people.rebase(_catalog(env), by, note)
     click.echo(

@@ -23,7 +23,8 @@ def examine_strays(catalog: "CatalogProtocol", history: History) -> list[Finding
     return [
         warning(
             ", ".join(names),
-            f"version {version} is in no row of the ledger: a run by hand wrote it, and no cycle inherits it",
+            f"version {version} is in no row of the ledger: a run by hand wrote it, or a cycle whose rows are lost; no "
+            "cycle inherits it",
             f"to have the next cycle start from it: kedro loop adopt {version} --by NAME",
         )
         for version, names in sorted(stray_versions(catalog, history).items())
