@@ -113,7 +113,9 @@ def _check_runner(name: str | None) -> None:
     try:
         load_obj(name or "SequentialRunner", "kedro.runner")
     except (AttributeError, ImportError, ValueError):
-        runners = [runner for runner in kedro.runner.__all__ if runner != "AbstractRunner"]
+        runners = [
+            runner for runner in kedro.runner.__all__ if runner.endswith("Runner") and runner != "AbstractRunner"
+        ]
         raise ParameterError(no_such("runner", str(name), runners)) from None
 
 

@@ -47,7 +47,6 @@ logging.captureWarnings(True)
 SESSION_CLASS = CycleSession
 HOOKS = (
     ParameterHooks(),
-    InheritanceHooks(),
     WarmUpHooks(),
     PreflightHooks(),
     GateHooks(),
@@ -62,6 +61,7 @@ HOOKS = (
     EventHooks(),
     NarrationHooks(),
     RunStatusHooks(),
+    InheritanceHooks(),  # called first of those that want to be
 )
 CONFIG_LOADER_CLASS = ConfigLoader
 CONFIG_LOADER_ARGS = {

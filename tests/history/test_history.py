@@ -192,3 +192,24 @@ def test_a_history_can_be_sent_to_another_process():
     history = History.of([*cycles("promote", "stop"), opened(3)])
     assert history.cycles
     assert pickle.loads(pickle.dumps(history)) == history
+
+
+def choice(**pins):
+    at = "2026-01-01T00:00:00+00:00"
+    return {"event": "adopted", "pins": pins, "by": "Ada", "note": None, "at": at}
+
+
+def test_challenges_of_a_blessed_checkpoint_that_a_person_replaced_count_no_more():
+    past = cycles("promote", "iterate")
+    other = History.of([*past, choice(blessed="x", head="y"), choice(mix="z"), opened(3), closed(3), opened(4)])
+    same = History.of([*past, choice(mix="z"), opened(3)])
+    assert [record.plan.cycle for record in other.challenges_before(2)] == [1]
+    assert other.challenges_before(3) == ()
+    assert [record.plan.cycle for record in other.challenges_before(4)] == [3]
+    assert [record.plan.cycle for record in same.challenges_before(3)] == [1, 2]
+
+
+def test_a_second_choice_adds_to_the_first():
+    history = History.of([*cycles("iterate"), choice(head="y"), choice(mix="z"), opened(2)])
+    assert history.choice.pins == {"head": "y", "mix": "z"}
+    assert History.of([*cycles("iterate"), choice(head="y"), opened(2), closed(2)]).choice is None

@@ -70,6 +70,8 @@ def _past(history: History, catalog: "CatalogProtocol") -> Iterator[Finding]:
     blessed: str | None = None
     for cycle in cycles:
         yield from _versions(cycle, catalog)
+        if history.blessed_since(number := cycle.opened.cycle) == number:
+            blessed = None  # a person chose it, of whatever digest
         if cycle.closed:
             candidate = cycle.closed.record.candidate_digest
             blessed = candidate if cycle.closed.record.decision.verdict == "promote" else blessed

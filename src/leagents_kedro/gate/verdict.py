@@ -26,7 +26,7 @@ def decide(
     Args:
         outcomes: Every episode of the candidate, and of the blessed checkpoint since its promotion.
         tasks: The suite, in its fixed order.
-        history: Closed cycles, oldest first.
+        history: Closed cycles, oldest first, since a person last chose the blessed checkpoint.
         rules: What is demanded.
         last_rung: Whether no larger policy is left to escalate to.
         rung: The rung that the candidate was trained on.

@@ -209,7 +209,9 @@ class History:
     inherited: Mapping[str, str] = field(default_factory=dict)
     """The version that each catalog entry was left with, in the order in which they were last told."""
     choice: Choice | None = None
-    """What a person had the open or next cycle start from."""
+    """What a person had the open or next cycle start from; of several choices, all that they chose."""
+    blessed_by_choice: tuple[int, ...] = ()
+    """Numbers of the cycles that started from a blessed checkpoint that a person chose."""
     seed: Seed | None = None
     """The demonstrations that the next cycle starts from, if it is the first to do so; perhaps not written yet."""
     versions: frozenset[str] = frozenset()
@@ -236,6 +238,7 @@ class History:
         parsed = [_row(row, number) for number, row in enumerate(rows, start=self.rows + 1)]
         runs, cycles = list(self.runs[: self.current_run.number - 1]), list(self.current_run.cycles)
         inherited, choice, seed = dict(self.inherited), self.choice, self.seed
+        blessed_by_choice = self.blessed_by_choice
         for number, row in enumerate(parsed, start=self.rows + 1):
             last = cycles[-1] if cycles else runs[-1].cycles[-1] if runs else None
             told = _told(row, last, number)
@@ -247,7 +250,12 @@ class History:
             for name, version in _left(row, last).items():
                 inherited.pop(name, None)
                 inherited[name] = version
-            choice = row if isinstance(row, Choice) else None if isinstance(row, Closed) else choice
+            if isinstance(row, Choice):
+                choice = row.model_copy(update={"pins": (choice.pins if choice else {}) | row.pins})
+                if "blessed" in row.pins:
+                    blessed_by_choice = (*blessed_by_choice, last.opened.cycle + 1 if last else 1)
+            elif isinstance(row, Closed):
+                choice = None
             seed = row if isinstance(row, Seed) else None if isinstance(row, Opened | Choice) else seed
         if cycles:
             runs.append(Run(len(runs) + 1, tuple(cycles)))
@@ -256,6 +264,7 @@ class History:
             self.approved_constitutions | _approved(parsed),
             inherited,
             choice,
+            blessed_by_choice,
             seed,
             self.versions | _versions(parsed),
             self.rows + len(parsed),
@@ -269,6 +278,14 @@ class History:
     def before(self, cycle: int) -> tuple[CycleRecord, ...]:
         """Records of the cycles closed before this one, also where it is closed itself and looked at again."""
         return tuple(closed.record for run in self.runs for closed in run.closed if closed.cycle < cycle)
+
+    def blessed_since(self, cycle: int) -> int:
+        """Return the cycle before which a person last chose the blessed checkpoint that this one started from, or 1."""
+        return max((number for number in self.blessed_by_choice if number <= cycle), default=1)
+
+    def challenges_before(self, cycle: int) -> tuple[CycleRecord, ...]:
+        """Return of the records `before` this cycle those that speak of what it is compared with."""
+        return tuple(record for record in self.before(cycle) if record.plan.cycle >= self.blessed_since(cycle))
 
     @property
     def unfinished(self) -> Cycle | None:

@@ -1,5 +1,6 @@
 """Past decisions, recomputed from their recorded outcomes: the same ones, or those that other rules would have made."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -53,8 +54,16 @@ def replay(
         )
     pairs = [(cycle.opened, cycle.closed, cycle.answer) for run in history.runs for cycle in run.cycles if cycle.closed]
     before = history.cycles
+    numbers = [record.plan.cycle for record in before]
     return [
-        _replay(opened, closed, answer, before[:number], outcomes_of(opened.run_id), changes or {})
+        _replay(
+            opened,
+            closed,
+            answer,
+            before[bisect_left(numbers, history.blessed_since(opened.cycle)) : number],
+            outcomes_of(opened.run_id),
+            changes or {},
+        )
         for number, (opened, closed, answer) in [*enumerate(pairs)][-last if last else None :]
         if closed
     ]

@@ -73,8 +73,8 @@ def adopt(catalog: CatalogProtocol, run_id: str, by: str, note: str | None = Non
     def chosen(history: History) -> dict[str, str]:
         names = [name for name in inherited(catalog, history) if _exists(catalog, name, run_id)]
         if not names:
-            known = {version for version, names in stray_versions(catalog, history).items()} | set(history.versions)
-            raise ParameterError(f"{no_such('version that a cycle could start from', run_id, known)}")
+            known = (set(stray_versions(catalog, history)) | history.versions) - {run_id}
+            raise ParameterError(no_such("version that a cycle could start from", run_id, known))
         return dict.fromkeys(names, run_id)
 
     return _choose(catalog, "adopted", chosen, by, note)

@@ -21,7 +21,7 @@ def decide(
     return gate.decide(
         outcomes,
         suite.names,
-        history.before(plan.cycle),
+        history.challenges_before(plan.cycle),
         gating,
         rung=plan.rung,
         last_rung=plan.rung == len(training.ladder) - 1,

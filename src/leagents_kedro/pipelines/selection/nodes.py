@@ -36,7 +36,7 @@ def propose_plan(
     """
     for candidate in training.ladder:
         check_rung(candidate, training.device)
-    rung, initial, reason = _next_step(history.cycles, blessed, gating.lineage, history.choice)
+    rung, initial, reason = _next_step(history.cycles, head, blessed, gating.lineage, history.choice)
     if misfit := _misfit(training, rung, initial, {"head": head, "blessed": blessed}):
         if training.on_misfit == "stop":
             raise CheckpointError(
@@ -97,19 +97,25 @@ def _misfit(training: TrainingParams, rung: int, initial: Initial, sources: dict
 
 
 def _next_step(
-    cycles: tuple[CycleRecord, ...], blessed: Checkpoint | None, lineage: str, choice: Choice | None
+    cycles: tuple[CycleRecord, ...],
+    head: Checkpoint | None,
+    blessed: Checkpoint | None,
+    lineage: str,
+    choice: Choice | None,
 ) -> tuple[int, Initial, str]:
+    chosen = choice.pins.get("head") if choice else None
+    if not cycles and choice and head and chosen:
+        return head.rung, "head", f"{choice.by} {choice.event} the loop to the candidate of {chosen}"
     if not cycles:
         return 0, "scratch", "the first cycle starts the first rung from scratch"
     last = cycles[-1]
     rung, verdict = last.plan.rung, last.decision.verdict
     if verdict == "escalate":
         return rung + 1, "scratch", f"cycle {last.plan.cycle} escalated: the next rung starts from scratch"
-    if choice and "head" in choice.pins:
-        chosen, head = f"{choice.by} {choice.event} the loop to ", choice.pins["head"]
-        if head == NO_VERSION:
-            return rung, "scratch", f"{chosen}no candidate: the rung starts from scratch"
-        return rung, "head", f"{chosen}the candidate of {head}: training goes on from it"
+    if choice and chosen == NO_VERSION:
+        return rung, "scratch", f"{choice.by} {choice.event} the loop to no candidate: the rung starts from scratch"
+    if choice and chosen:
+        return rung, "head", f"{choice.by} {choice.event} the loop to the candidate of {chosen}"
     returns = verdict == "rollback" or (verdict == "iterate" and lineage == "blessed")
     if returns and blessed is not None and blessed.rung == rung:
         return rung, "blessed", f"cycle {last.plan.cycle} said {verdict}: back to the blessed checkpoint"
