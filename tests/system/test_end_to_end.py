@@ -112,7 +112,7 @@ def kill_at_random_moments(project: Path, environ: dict[str, str], kills: int, d
             start_new_session=True,
         )
         try:
-            process.wait(moments.uniform(0.3, 1.0) * duration_s)
+            process.wait(moments.uniform(0.1, 0.6) * duration_s)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
