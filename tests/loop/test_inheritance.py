@@ -41,7 +41,12 @@ def doctor(project):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--pipelines=seed"], ["--pipelines=other"], ["--nodes=merge"], ["--to-nodes=train", "--runner=ThreadRunner"]],
+    [
+        ["--pipelines=seed"],
+        pytest.param(["--pipelines=other"], marks=pytest.mark.slow),
+        pytest.param(["--nodes=merge"], marks=pytest.mark.slow),
+        ["--to-nodes=train", "--runner=ThreadRunner"],
+    ],
 )
 def test_what_a_stage_by_hand_wrote_is_inherited_by_no_cycle_unless_adopted(ran, arguments):
     last = ran.rows[2]["run_id"]
@@ -141,8 +146,18 @@ def cut_the_ledger(project):
     ("damage", "message", "goes_on_from"),
     [
         (lose_the_mix, "mix: version {1}, from which the ledger has the next cycle start, is not in", None),
-        (lose_the_newest, "head: version {1}, from which the ledger has the next cycle start, is not in", 0),
-        (lose_the_ledger, "ledger: cycles that it does not know wrote the versions {0}, {1}", 1),
+        pytest.param(
+            lose_the_newest,
+            "head: version {1}, from which the ledger has the next cycle start, is not in",
+            0,
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            lose_the_ledger,
+            "ledger: cycles that it does not know wrote the versions {0}, {1}",
+            1,
+            marks=pytest.mark.slow,
+        ),
         (cut_the_ledger, "ledger: cycles that it does not know wrote the versions {1}", 1),
     ],
 )

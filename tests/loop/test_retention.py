@@ -68,6 +68,7 @@ def test_the_blessed_checkpoint_stays_however_old_it_is(project):
     assert project.rows[-1]["record"]["blessed_digest"] == digest
 
 
+@pytest.mark.slow
 def test_a_base_that_a_kept_checkpoint_or_a_parameter_names_stays(project):
     project.configure(cited(cycles=3))
     project.kedro("run", "--params=retention.keep_last=10")

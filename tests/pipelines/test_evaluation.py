@@ -128,6 +128,7 @@ def test_only_what_was_measured_here_is_counted(checkpoints, suite, evaluation, 
     assert evaluated(first, evaluation.model_copy(update={"torch_threads": 2})).measured == 4, "another protocol"
 
 
+@pytest.mark.slow
 def test_a_kill_between_any_two_looks_changes_nothing(
     checkpoints, suite, evaluation, gating, constitution, monkeypatch, tmp_path
 ):

@@ -32,6 +32,7 @@ def simulator(processes: int, timeout_s: float | None = 100) -> Simulator:
     return Simulator("metaworld_state", {"episode_length": 60}, processes, timeout_s)
 
 
+@pytest.mark.slow
 def test_processes_change_nothing_but_speed(policy: PolicyFile) -> None:
     trials = [Trial(task, seed) for seed in range(50, 55) for task in ("reach-v3", "drawer-close-v3")]
     seen: list[int] = []

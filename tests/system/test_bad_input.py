@@ -404,7 +404,11 @@ def limits(project: Project, **changes: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arrange", "arguments", "fragments"), [(a, b, c) for a, b, *c in COMMANDS.values()], ids=COMMANDS
+    ("arrange", "arguments", "fragments"),
+    [
+        pytest.param(arrange, arguments, fragments, id=name, marks=() if number % 6 == 0 else pytest.mark.slow)
+        for number, (name, (arrange, arguments, *fragments)) in enumerate(COMMANDS.items())
+    ],
 )
 def test_a_command_tells_what_is_wrong(project, arrange, arguments, fragments):
     arrange(project)
