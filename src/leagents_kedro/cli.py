@@ -25,7 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from yaml import YAMLError
 
-from leagents_kedro.datasets.versions import inherited, version_of
+from leagents_kedro.datasets.versions import content_of, inherited
 from leagents_kedro.errors import LeAgentsError, ParameterError
 from leagents_kedro.foundation.cache import cache_hint
 from leagents_kedro.foundation.output import lasting_output
@@ -182,8 +182,8 @@ def status(env: str | None, json_wanted: bool, everything: bool) -> None:
     if json_wanted:
         click.echo(as_json(runs))
     elif runs:
-        blessed = version_of(catalog, "blessed", inherited(catalog, history)["blessed"])
-        Console().print(render(runs, blessed.load() if blessed else None, None if everything else SHOWN))
+        blessed = content_of(catalog, "blessed", inherited(catalog, history)["blessed"])
+        Console().print(render(runs, blessed, None if everything else SHOWN))
     else:
         click.echo("The loop has not run yet: there is no cycle in the ledger.")
 
@@ -335,8 +335,8 @@ def doctor(env: str | None, paths: tuple[Path, ...], json_wanted: bool) -> None:
 
 def _replayed(catalog: CatalogProtocol, changes: dict[str, Any], last: int | None = None) -> list[Replayed]:
     def outcomes_of(run_id: str) -> Outcomes | None:
-        dataset = version_of(catalog, "outcomes", run_id)
-        return dataset.load() if dataset and dataset.exists() else None
+        outcomes: Outcomes | None = content_of(catalog, "outcomes", run_id)
+        return outcomes
 
     return recompute(catalog["ledger"].load(), outcomes_of, changes, last)
 

@@ -170,8 +170,8 @@ class PublishedDataset[In, Out](NamedErrors, AbstractVersionedDataset[In, Out | 
     def _fetch_latest_load_version(self) -> str:
         """Return the newest version that is there; Kedro would look for all of them first."""
         if self._cached_load_version is None:
-            places = sorted((name.removesuffix(self.suffix) for name in _names(Path(self._filepath))), reverse=True)
-            there = (name for name in places if is_version(name) and Path(self._get_versioned_path(name)).exists())
+            newest_first = sorted(self._named(), reverse=True)
+            there = (version for version in newest_first if Path(self._get_versioned_path(version)).exists())
             self._cached_load_version = next(there, None)
         if self._cached_load_version is None:
             raise VersionNotFoundError(f"Did not find any versions for {self}")
@@ -179,8 +179,12 @@ class PublishedDataset[In, Out](NamedErrors, AbstractVersionedDataset[In, Out | 
 
     def _places(self, pattern: str) -> list[str]:
         """Return where versions are; Kedro's ``pattern`` would also find what people put beside them."""
+        return [str(self._get_versioned_path(version)) for version in self._named()]
+
+    def _named(self) -> list[str]:
+        """Return the versions that have a place here, whether or not they are there."""
         names = (name.removesuffix(self.suffix) for name in _names(Path(self._filepath)))
-        return [str(self._get_versioned_path(name)) for name in names if is_version(name)]
+        return [name for name in names if is_version(name)]
 
     def __init_subclass__(cls, **kwargs: Any):
         """Give a class without a constructor the plain one, as Kedro wraps it once more to note its arguments."""

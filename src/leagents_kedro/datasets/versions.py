@@ -3,9 +3,9 @@
 What a cycle inherits is what the ledger says, whatever lies beside it: see `inherited`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 from kedro.framework.project import pipelines
 from kedro.io import CatalogProtocol, DataCatalog
@@ -47,6 +47,12 @@ def version_of(catalog: CatalogProtocol, name: str, version: str) -> PublishedDa
     return dataset if isinstance(dataset, PublishedDataset) else None
 
 
+def content_of(catalog: CatalogProtocol, name: str, version: str) -> Any:
+    """Return what one version of the catalog entry ``name`` holds; None where it, or the entry, is not there."""
+    dataset = version_of(catalog, name, version)
+    return dataset.load() if dataset and dataset.exists() else None
+
+
 def cycle_datasets(catalog: CatalogProtocol) -> dict[str, AbstractVersionedDataset]:
     """Return the datasets of a cycle that keep versions, by their names in the catalog."""
     return versioned_datasets(pipelines["cycle"], catalog)
@@ -61,17 +67,12 @@ def inherited(catalog: CatalogProtocol, history: History) -> dict[str, str]:
     """
     datasets = cycle_datasets(catalog)
     left = {place_of(datasets[name]): version for name, version in history.inherited.items() if name in datasets}
-    return {
-        name: left.get(place_of(dataset), NO_VERSION)
-        for name, dataset in datasets.items()
-        if name in pipelines["cycle"].inputs()
-    }
+    return {name: left.get(place_of(dataset), NO_VERSION) for name, dataset in _inputs(datasets).items()}
 
 
-def latest(catalog: CatalogProtocol, history: History) -> dict[str, str]:
+def latest(catalog: CatalogProtocol) -> dict[str, str]:
     """Return the greatest version that is there of everything that the next cycle reads, whatever the ledger says."""
-    datasets = cycle_datasets(catalog)
-    return {name: _latest(datasets[name]) for name in inherited(catalog, history)}
+    return {name: _latest(dataset) for name, dataset in _inputs(cycle_datasets(catalog)).items()}
 
 
 def pin(catalog: CatalogProtocol, history: History, run_id: str) -> dict[str, str]:
@@ -82,8 +83,7 @@ def pin(catalog: CatalogProtocol, history: History, run_id: str) -> dict[str, st
 def inherited_places(catalog: CatalogProtocol) -> set[str]:
     """Return where versions are kept that a cycle inherits."""
     pipelines.set_requested(None)
-    datasets = cycle_datasets(catalog)
-    return {place_of(datasets[name]) for name in pipelines["cycle"].inputs() if name in datasets}
+    return set(map(place_of, _inputs(cycle_datasets(catalog)).values()))
 
 
 def place_of(dataset: AbstractVersionedDataset) -> str:
@@ -103,8 +103,8 @@ def stray_versions(catalog: CatalogProtocol, history: History) -> dict[str, list
 
 def lost_cycles(catalog: CatalogProtocol, history: History) -> list[str]:
     """Return the versions later than any in the ledger that whole cycles wrote: it has lost their rows."""
-    cycle, datasets = pipelines["cycle"], cycle_datasets(catalog)
-    outputs = [dataset for name, dataset in datasets.items() if name not in cycle.inputs()]
+    datasets = cycle_datasets(catalog)
+    outputs = [datasets[name] for name in datasets.keys() - _inputs(datasets).keys()]
     last = max(history.versions, default="")
     if not outputs or any(_latest(dataset) == NO_VERSION or _latest(dataset) <= last for dataset in outputs):
         return []
@@ -131,6 +131,12 @@ def next_run_id(datasets: Iterable[AbstractVersionedDataset], run_ids: Iterable[
             "become the latest version after it. Rename its folder to a timestamp such as 2026-01-31T08.00.00.000Z."
         ) from None
     return f"{after.strftime(VERSION_FORMAT)[:-4]}Z"
+
+
+def _inputs(datasets: Mapping[str, AbstractVersionedDataset]) -> dict[str, AbstractVersionedDataset]:
+    """Return those of a cycle's ``datasets`` that it reads and does not write."""
+    inputs = pipelines["cycle"].inputs()
+    return {name: dataset for name, dataset in datasets.items() if name in inputs}
 
 
 def _latest(dataset: AbstractVersionedDataset) -> str:

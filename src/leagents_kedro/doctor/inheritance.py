@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from leagents_kedro.datasets.published import PublishedDataset
 from leagents_kedro.datasets.versions import NO_VERSION, inherited, lost_cycles, stray_versions, version_of
 from leagents_kedro.foundation.findings import Finding, error, warning
 from leagents_kedro.history.history import History
@@ -10,12 +11,20 @@ from leagents_kedro.history.history import History
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
 
+type _Inherited = dict[str, tuple[PublishedDataset, str]]
+"""What the next cycle reads, each at its version."""
+
 REBASE = "to go on with the versions that are there: kedro loop rebase --by NAME"
 
 
 def examine_inheritance(catalog: "CatalogProtocol", history: History) -> list[Finding]:
     """Return why the next cycle cannot start from what the ledger says."""
-    return [*_missing(catalog, history), *_lost(catalog, history)]
+    versions = {
+        name: (dataset, version)
+        for name, version in inherited(catalog, history).items()
+        if (dataset := version_of(catalog, name, version))
+    }
+    return [*_missing(versions, history), *_lost(catalog, versions, history)]
 
 
 def examine_strays(catalog: "CatalogProtocol", history: History) -> list[Finding]:
@@ -31,11 +40,10 @@ def examine_strays(catalog: "CatalogProtocol", history: History) -> list[Finding
     ]
 
 
-def _missing(catalog: "CatalogProtocol", history: History) -> Iterator[Finding]:
+def _missing(versions: "_Inherited", history: History) -> Iterator[Finding]:
     pending = history.seed.run_id if history.seed else None
-    for name, version in inherited(catalog, history).items():
-        dataset = version_of(catalog, name, version)
-        if dataset is None or version in {NO_VERSION, pending} or dataset.exists():
+    for name, (dataset, version) in versions.items():
+        if version in {NO_VERSION, pending} or dataset.exists():
             continue
         yield error(
             name,
@@ -44,7 +52,7 @@ def _missing(catalog: "CatalogProtocol", history: History) -> Iterator[Finding]:
         )
 
 
-def _lost(catalog: "CatalogProtocol", history: History) -> Iterator[Finding]:
+def _lost(catalog: "CatalogProtocol", versions: "_Inherited", history: History) -> Iterator[Finding]:
     if lost := lost_cycles(catalog, history):
         yield error(
             "ledger",
@@ -52,9 +60,8 @@ def _lost(catalog: "CatalogProtocol", history: History) -> Iterator[Finding]:
             f"restore the ledger from a newer copy; {REBASE}",
         )
         return
-    for name, version in inherited(catalog, history).items():
-        dataset = version_of(catalog, name, version)
-        if dataset is None or version != NO_VERSION or dataset.optional or history.choice:
+    for name, (dataset, version) in versions.items():
+        if version != NO_VERSION or dataset.optional or history.choice:
             continue
         if unknown := [each for each, names in stray_versions(catalog, history).items() if name in names]:
             yield error(

@@ -11,7 +11,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline.node import Node
 
-from leagents_kedro.foundation.files import statuses
+from leagents_kedro.foundation.files import remove, statuses
 from leagents_kedro.history.history import Cycle
 from leagents_kedro.loop.retention import scratch
 from leagents_kedro.loop.specs import DEVICE
@@ -44,7 +44,7 @@ class DeviceMeter:
     @contextmanager
     def kept_in(self, file: Path, every_s: float = _BEAT_S) -> Iterator[None]:
         """Keep the seconds so far in ``file``, for whoever finds this attempt killed; it is gone where it was not."""
-        _forget(file)
+        remove(file)
         ended = Event()
         keeper = Thread(target=self._keep, args=(file, every_s, ended), daemon=True)
         keeper.start()
@@ -53,7 +53,7 @@ class DeviceMeter:
         finally:
             ended.set()
             keeper.join()
-            _forget(file)
+            remove(file)
 
     def _keep(self, file: Path, every_s: float, ended: Event) -> None:
         while not ended.wait(every_s):
@@ -122,8 +122,3 @@ def _measured(file: Path) -> float:
         return float(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # it was killed before the first time, or in the midst of it
         return 0.0
-
-
-def _forget(file: Path) -> None:
-    if file.exists():
-        file.unlink()

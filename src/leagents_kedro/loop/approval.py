@@ -3,7 +3,7 @@
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 
-from leagents_kedro.datasets.versions import version_of
+from leagents_kedro.datasets.versions import content_of
 from leagents_kedro.history.history import History, Opened
 from leagents_kedro.loop.provenance import constitution_digest
 from leagents_kedro.records import Decision
@@ -16,8 +16,7 @@ def awaiting_cycle(history: History, catalog: CatalogProtocol) -> Opened | None:
         return None
     if opened.params.get("gating", {}).get("approval") != "human":
         return None
-    dataset = version_of(catalog, "verdict", opened.run_id)
-    verdict: Decision | None = dataset.load() if dataset and dataset.exists() else None
+    verdict: Decision | None = content_of(catalog, "verdict", opened.run_id)
     return opened if verdict and verdict.verdict == "promote" else None
 
 

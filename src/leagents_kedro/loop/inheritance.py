@@ -50,8 +50,8 @@ class InheritanceHooks:
         """Say of what a run by hand wrote that no cycle starts from it."""
         written = _published(pipeline, catalog)
         if written and not _is_told(run_params, catalog):
-            names = [name for name, dataset in written.items() if place_of(dataset) in inherited_places(catalog)]
-            if names:
+            places = inherited_places(catalog)
+            if names := [name for name, dataset in written.items() if place_of(dataset) in places]:
                 logger.info(
                     "No cycle starts from what this run wrote (%s). To have the next one do so: "
                     "kedro loop adopt %s --by NAME",

@@ -90,7 +90,7 @@ def rebase(catalog: CatalogProtocol, by: str, note: str | None = None) -> dict[s
         ParameterError: A cycle is open.
         LedgerError: The loop is running.
     """
-    return _choose(catalog, "rebased", lambda history: latest(catalog, history), by, note)
+    return _choose(catalog, "rebased", lambda history: latest(catalog), by, note)
 
 
 def _choose(

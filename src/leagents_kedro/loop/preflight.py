@@ -87,7 +87,7 @@ class PreflightHooks:
             if checkpoint:
                 stop_at_errors(examine_checkpoint(checkpoint.path, suite, content=False), CheckpointError)
         if catalog["mix"].exists():
-            _check_mix(catalog, suite, plan, initial)
+            _check_mix(catalog, history, suite, training, plan, initial)
         else:
             require(constitution, simulation_command(suite, _first_attempts(demonstrations, suite)))
             for rung in training.ladder:
@@ -100,9 +100,16 @@ def _first_attempts(demonstrations: DemonstrationParams, suite: Suite) -> int:
     return len(suite.tasks) * attempts if demonstrations.source == "experts" else 0
 
 
-def _check_mix(catalog: CatalogProtocol, suite: Suite, plan: Plan, initial: Checkpoint | None) -> None:
+def _check_mix(
+    catalog: CatalogProtocol,
+    history: History,
+    suite: Suite,
+    training: TrainingParams,
+    plan: Plan,
+    initial: Checkpoint | None,
+) -> None:
     """Check that the mix covers the suite, and that the plan's rung can be trained on it."""
-    history, training, mix = catalog.load("ledger"), catalog.load("params:training"), catalog.load("mix")
+    mix = catalog.load("mix")
     selection = select_episodes(mix, suite, catalog.load("params:selection"))
     if not _is_of_a_cycle(catalog, history):
         stop_at_errors(examine_dataset(mix.root, suite), EpisodesError)

@@ -48,8 +48,9 @@ class ParameterHooks:
         added = {str(file): _plain(content) for file, content in overlay.items()}
         given = loader.runtime_params or {}
         _check_kinds(added | {"--params": given}, known)
-        merged = OmegaConf.to_container(OmegaConf.unsafe_merge(*base.values(), *overlay.values()))
-        loader.runtime_params = by_item(given, merged, "")
+        if given:
+            merged = OmegaConf.to_container(OmegaConf.unsafe_merge(*base.values(), *overlay.values()))
+            loader.runtime_params = by_item(given, merged, "")
         known_keys = known.keys() | {key for content in added.values() for key in content}
         if set(given) - known_keys:
             known_keys |= _asked_for([*base.values(), *overlay.values(), *_raw_catalog(loader)])
@@ -104,6 +105,13 @@ def _check_keys(given: Collection[str], known: Collection[str]) -> None:
 SLICES = ("tags", "node_names", "from_nodes", "to_nodes", "from_inputs", "to_outputs", "namespaces")
 """The arguments of a session's run that ask for a part of a pipeline."""
 
+
+def is_whole(request: Mapping[str, Any], *names: str) -> bool:
+    """Whether a session's run is asked for one of these pipelines, all of it and alone; it is a cycle unnamed."""
+    asked = list(request.get("pipeline_names") or ["cycle"])
+    return asked in [[name] for name in names] and not any(map(request.get, SLICES))
+
+
 _NAMED_BY = {
     "node_names": ("--nodes", "node"),
     "from_nodes": ("--from-nodes", "node"),
@@ -150,14 +158,14 @@ def check_slice(pipeline: Pipeline, request: Mapping[str, Any]) -> None:
     Raises:
         ParameterError: There is no such node, catalog entry, tag, or namespace.
     """
+    full_names = _full_names(pipeline)
     known = {
-        "node": _full_names(pipeline).keys(),
+        "node": full_names.keys(),
         "catalog entry": pipeline.datasets(),
         "tag": {tag for node in pipeline.nodes for tag in node.tags},
         "namespace": {node.namespace for node in pipeline.nodes if node.namespace},
     }
-    full_names = set(_full_names(pipeline).values())
     for argument, (option, what) in _NAMED_BY.items():
         for name in request.get(argument) or ():
-            if name not in known[what] and not (what == "node" and name in full_names):
+            if name not in known[what] and not (what == "node" and name in full_names.values()):
                 raise ParameterError(f"{option}: {no_such(what, name, known[what])}")

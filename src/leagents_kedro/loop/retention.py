@@ -77,15 +77,16 @@ class RetentionHooks:
         """Delete what abandoned cycles published, scratch, what killed runs left, and what retention lets go."""
         discard_abandoned(history, catalog)
         datasets = _datasets(catalog)
-        closed = {cycle.opened.run_id for run in history.runs for cycle in run.cycles if cycle.closed}
         with self._alone(catalog) as alone:
-            for workspace in _workspaces(catalog):
+            for workspace in _workspaces(datasets):
                 for folder in workspace.folders():
                     if alone or folder.name in history.run_ids:
                         workspace.discard(folder.name)
-            for dataset in datasets.values():
-                if alone and not closed_here and isinstance(dataset, PublishedDataset):
-                    dataset.discard_strays(closed)
+            if alone and not closed_here:
+                closed = {cycle.opened.run_id for run in history.runs for cycle in run.cycles if cycle.closed}
+                for dataset in datasets.values():
+                    if isinstance(dataset, PublishedDataset):
+                        dataset.discard_strays(closed)
             if alone and (params := _params(catalog.load("parameters"))):
                 _retire(params, history, catalog, datasets)
 
@@ -125,11 +126,13 @@ def discard_abandoned(history: History, catalog: CatalogProtocol) -> None:
 
 def scratch(run_id: str, catalog: CatalogProtocol) -> list[Path]:
     """Return the folders that the nodes of a cycle have worked in."""
-    return [path for workspace in _workspaces(catalog) for path in workspace.folders() if path.name == run_id]
+    return [
+        path for workspace in _workspaces(_datasets(catalog)) for path in workspace.folders() if path.name == run_id
+    ]
 
 
-def _workspaces(catalog: CatalogProtocol) -> list[WorkspaceDataset]:
-    return [dataset for dataset in _datasets(catalog).values() if isinstance(dataset, WorkspaceDataset)]
+def _workspaces(datasets: dict[str, AbstractDataset | None]) -> list[WorkspaceDataset]:
+    return [dataset for dataset in datasets.values() if isinstance(dataset, WorkspaceDataset)]
 
 
 def _params(parameters: dict[str, Any]) -> RetentionParams | None:

@@ -1,12 +1,12 @@
 """Kedro's session: it leaves the cycle to the driver, and runs everything else as Kedro does."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from kedro.framework.context import KedroContext
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroServiceSession
-from kedro.io import AbstractVersionedDataset, CatalogProtocol
+from kedro.io import AbstractVersionedDataset, CatalogProtocol, DataCatalog, Version
 from kedro.pipeline import Pipeline
 
 from leagents_kedro.errors import ParameterError
@@ -17,7 +17,7 @@ from leagents_kedro.loop.accounting import DeviceMeter
 from leagents_kedro.loop.driver import Driver
 from leagents_kedro.loop.interruption import clean_exit
 from leagents_kedro.loop.provenance import code_version
-from leagents_kedro.loop.request import SLICES, check_parameters, with_full_names
+from leagents_kedro.loop.request import check_parameters, is_whole, with_full_names
 from leagents_kedro.loop.specs import LoopSpecs
 
 _FIXES_VERSIONS = ("run_id", "load_versions")
@@ -56,15 +56,15 @@ class CycleSession(KedroServiceSession):
         with on_screen():
             if args:
                 return super().run(*args, **request)
-            names = list(request.get("pipeline_names") or ["cycle"])
-            whole = not any(map(request.get, (*SLICES, *_FIXES_VERSIONS)))
-            if whole and names in (["cycle"], ["__default__"]):
+            free = not any(map(request.get, _FIXES_VERSIONS))
+            if free and is_whole(request, "cycle", "__default__"):
                 self._check(request, ["cycle", "seed"])
                 driver = self._driver(request)
                 with clean_exit():
                     return driver.drive()
+            names = list(request.get("pipeline_names") or ["cycle"])
             self._check(request, names)
-            if whole and names == ["seed"]:
+            if free and is_whole(request, "seed"):
                 return self._driver(request).seed_by_hand()
             requested = sum((pipelines[name] for name in names), Pipeline([]))
             return super().run(**with_full_names(requested, request))
@@ -98,15 +98,21 @@ class CycleSession(KedroServiceSession):
     def _catalog(
         self, runtime_params: dict[str, Any] | None, load_versions: dict[str, str] | None = None
     ) -> CatalogProtocol:
-        """Return the catalog, with what datasets of latest versions remember of an earlier look forgotten."""
+        """Return the catalog, with what datasets of latest versions remember of an earlier look forgotten.
+
+        One with ``load_versions`` shares all other datasets with it: making each anew would take the most of a cycle.
+        """
         context = self._context(runtime_params)
-        if load_versions:
-            return context._get_catalog(load_versions=load_versions)
         if self._latest is None:
             self._latest = context._get_catalog()
         for dataset in self._latest._datasets.values():
             if isinstance(dataset, AbstractVersionedDataset):
                 dataset.release()
+        if load_versions:
+            pins = {name: Version(version, None) for name, version in load_versions.items()}
+            latest = cast(DataCatalog, self._latest)
+            datasets = {name: latest.get(name, version=pins.get(name)) for name in [*latest]}
+            return DataCatalog({name: dataset for name, dataset in datasets.items() if dataset})
         return self._latest
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from kedro.framework.hooks import hook_impl
 
-from leagents_kedro.loop.request import SLICES
+from leagents_kedro.loop.request import is_whole
 
 
 class RunStatusHooks:
@@ -23,10 +23,5 @@ class RunStatusHooks:
         if viz:
             viz.pipeline_run_hook._events.clear()
             viz.pipeline_run_hook._should_collect_events = False
-            viz.is_default_run = _is_whole_cycle
+            viz.is_default_run = lambda run_params: is_whole(run_params, "cycle", "__default__")
             viz.logger.setLevel(logging.ERROR)  # that the view stays as it was is no reason to warn
-
-
-def _is_whole_cycle(run_params: dict[str, Any]) -> bool:
-    names = run_params["pipeline_names"] or ["__default__"]
-    return names in (["cycle"], ["__default__"]) and not any(map(run_params.get, SLICES))
