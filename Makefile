@@ -7,7 +7,7 @@ export DO_NOT_TRACK := 1
 cycle: $(UV)          ## run the loop: seed once, then cycles, until the gate or a budget ends it
 	$(UV) run kedro run --pipelines=cycle
 
-test: $(UV)           ## the quick suite: four to five minutes on two cores
+test: $(UV)           ## the quick suite: less than four minutes on two cores
 	$(UV) run pytest --numprocesses=2 --dist=worksteal
 
 test-slow: $(UV)      ## what takes longer: more kills, more damage, a hundred cycles

@@ -18,7 +18,11 @@ HISTORY = {
 }
 
 
-@pytest.mark.parametrize("episodes", [None, [0, 1, 2, 3], [1], [3, 0], [2, 3]], ids=str)
+@pytest.mark.parametrize(
+    "episodes",
+    [None, [3, 0], *(pytest.param(few, marks=pytest.mark.slow) for few in ([0, 1, 2, 3], [1], [2, 3]))],
+    ids=str,
+)
 @pytest.mark.parametrize("deltas", [None, CHUNK, HISTORY], ids=["frame", "chunk", "history"])
 def test_batches_are_those_of_lerobot_in_every_frame(make_shards, every_kind, episodes, deltas):
     shards = make_shards("mix", features=every_kind)

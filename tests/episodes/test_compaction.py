@@ -49,7 +49,7 @@ def assert_episodes_lie_where_they_are_described(shards: Shards) -> None:
             assert row["episode_index"] in frames["episode_index"].to_pylist()
 
 
-@pytest.mark.parametrize("kind", ["numbers", "videos", "images"])
+@pytest.mark.parametrize("kind", ["numbers", "videos", pytest.param("images", marks=pytest.mark.slow)])
 def test_no_reader_sees_another_frame(make_grown, every_kind, video, kind):
     grown, compacted = make_grown({"numbers": every_kind, "videos": video, "images": IMAGE}[kind])
     before = contents(grown)

@@ -97,8 +97,10 @@ def assert_same_in_every_frame(shards, episodes, deltas, cache):
         assert_equal(reader.batch(frames), default_collate([dataset[int(frame)] for frame in frames]))
 
 
-@pytest.mark.parametrize("limit_gb", [1, 0], ids=["decoded", "streamed"])
-@pytest.mark.parametrize("deltas", DELTAS)
+@pytest.mark.parametrize("limit_gb", [1, pytest.param(0, marks=pytest.mark.slow)], ids=["decoded", "streamed"])
+@pytest.mark.parametrize(
+    "deltas", [pytest.param(name, marks=pytest.mark.slow if name == "single" else ()) for name in DELTAS]
+)
 @pytest.mark.parametrize("kind", ["images", "videos"])
 def test_batches_are_those_of_lerobot_in_every_frame(datasets, kind, deltas, limit_gb, tmp_path):
     cache = FrameCache(tmp_path, limit_gb)
@@ -106,7 +108,7 @@ def test_batches_are_those_of_lerobot_in_every_frame(datasets, kind, deltas, lim
     assert len(entries(tmp_path)) == limit_gb * {"images": 2, "videos": 4}[kind]
 
 
-@pytest.mark.parametrize("episodes", [[1], [6, 0, 3], [5, 4]], ids=str)
+@pytest.mark.parametrize("episodes", [[1], [6, 0, 3], pytest.param([5, 4], marks=pytest.mark.slow)], ids=str)
 @pytest.mark.parametrize("limit_gb", [1, 0], ids=["decoded", "streamed"])
 def test_batches_of_some_episodes_are_those_of_lerobot(datasets, episodes, limit_gb, tmp_path):
     history = known(DELTAS["history"], "both")

@@ -234,6 +234,7 @@ def test_appending_links_the_old_and_leaves_it_as_it_was(make_shards, every_kind
         assert len(new - old) == 1
 
 
+@pytest.mark.slow
 def test_every_appended_frame_is_that_of_its_source(make_shards, every_kind, tmp_path):
     base = make_shards("base", features=every_kind)
     additions = [
@@ -248,6 +249,7 @@ def test_every_appended_frame_is_that_of_its_source(make_shards, every_kind, tmp
     assert_merged_statistics(merged)
 
 
+@pytest.mark.slow
 def test_an_appended_dataset_is_appended_to_and_appended(make_shards, tmp_path):
     a, b, c = make_shards("a"), make_shards("b", (3, 4), ["wave"]), make_shards("c", (6,), ["bow", "wave"])
     append_datasets(a, [b], tmp_path / "ab")
@@ -311,6 +313,7 @@ def test_rollouts_are_appended_to_a_dataset_that_lerobot_wrote(both_writers, mak
     assert_merged_statistics(Shards(tmp_path / "grown"))
 
 
+@pytest.mark.slow
 def test_what_other_writers_add_to_features_and_episodes_does_not_matter(make_shards, video, tmp_path):
     """LeRobot's converter adds ``fps`` to every feature; older writers name dimensions by a group, or a channel."""
     base, addition = make_shards("base", (4, 3), features=video), make_shards("new", (3,), ["wave"], video)
@@ -372,6 +375,7 @@ def test_episodes_that_are_there_already_are_left_out(make_shards, tmp_path, cap
     assert contents(tmp_path / "again") == contents(tmp_path / "three"), "merged in an earlier cycle"
 
 
+@pytest.mark.slow
 def test_the_other_episodes_of_an_addition_are_appended(random_episodes, state, every_kind, video, tmp_path):
     for name, features in (("numbers", every_kind), ("films", video)):
         old, new = (random_episodes(seed, features, (4, 3, 5), ("wave", "bow")) for seed in (1, 2))
@@ -423,6 +427,7 @@ def test_what_another_writer_changed_is_computed_anew(both_writers, make_shards,
     assert episode_digests(Shards(tmp_path / "grown")).to_pylist()[:11] == episode_digests(ours).to_pylist()
 
 
+@pytest.mark.slow
 def test_lerobots_tools_do_not_mind_what_is_kept_beside(make_shards, tmp_path):
     from lerobot.datasets.dataset_tools import delete_episodes, merge_datasets, recompute_stats
 

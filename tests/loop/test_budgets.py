@@ -67,7 +67,7 @@ def test_a_killed_attempt_is_charged_until_it_last_wrote(project):
     assert 0.2 < seconds < 60
 
 
-@pytest.mark.parametrize("jump_s", [-31_536_000, 31_536_000])
+@pytest.mark.parametrize("jump_s", [-31_536_000, pytest.param(31_536_000, marks=pytest.mark.slow)])
 def test_a_clock_that_is_set_during_an_attempt_costs_nothing(project, jump_s):
     project.kedro("run", KILL_IN_TRAIN="0.3")
     (progress,) = project.path.glob("data/workspace/training/*/progress")

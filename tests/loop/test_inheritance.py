@@ -178,6 +178,7 @@ def test_what_is_missing_or_older_is_never_replaced_in_silence(ran, damage, mess
     assert after["pins"]["head"] == run_ids[1 if goes_on_from is None else goes_on_from]
 
 
+@pytest.mark.slow
 def test_a_seed_by_hand_is_the_first_cycles_and_a_second_is_not(project):
     assert project.kedro("run", "--pipelines=seed").code == 0
     assert project.kedro("run", "--pipelines=seed").code == 0
@@ -208,6 +209,7 @@ def test_a_killed_seeding_is_made_good_under_its_id(project):
     assert len({*project.versions("mix.json")} - {project.rows[0]["run_id"]}) == 1
 
 
+@pytest.mark.slow
 def test_retention_keeps_what_is_inherited_and_counts_strays_apart(ran):
     ran.configure("retention: {keep_last: 1, keep_cited_by: []}\nloop: {max_cycles: 5}")
     first = ran.rows[0]["run_id"]

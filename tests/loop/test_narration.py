@@ -1,6 +1,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 
 def told(output: str) -> list[str]:
     """What a command says, without times, versions, and the project's folder."""
@@ -56,6 +58,7 @@ def test_the_log_can_be_quiet(project):
     assert "No further cycle" in output
 
 
+@pytest.mark.slow
 def test_the_closing_table_shows_the_last_cycles(project):
     project.kedro("run", "--params=loop.max_cycles=22")
     ended = project.kedro("run", "--params=loop.max_cycles=22")

@@ -76,7 +76,7 @@ def undisturbed_story(undisturbed) -> str:
 
 @pytest.mark.parametrize(
     "kill_at",
-    [pytest.param(n, marks=() if n % 64 == 1 else pytest.mark.slow) for n in range(1, EVENTS_OF_TWO_CYCLES + 1)],
+    [pytest.param(n, marks=() if n % 128 == 1 else pytest.mark.slow) for n in range(1, EVENTS_OF_TWO_CYCLES + 1)],
 )
 def test_killed_anywhere_and_run_again_the_ledger_is_that_of_an_undisturbed_loop(project, undisturbed_story, kill_at):
     assert project.kedro("run", KILL_AT=str(kill_at)).code in {-signal.SIGKILL, 0}
@@ -204,7 +204,9 @@ def test_a_slice_reads_the_latest_versions(after_two_cycles):
     assert list(mix["episodes"]) == ["seed", "cycle 1", "cycle 2"]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_an_interrupted_loop_says_how_to_go_on(project, number, code):
     command, paused = [sys.executable, "-m", "kedro", "run"], os.environ | {"PAUSE_IN_TRAIN": "60"}
     with subprocess.Popen(

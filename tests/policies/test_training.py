@@ -104,7 +104,7 @@ def test_training_is_what_lerobot_train_does(shards, rung, settings, tmp_path, s
     assert same(normalizer(ours), normalizer(theirs))
 
 
-@pytest.fixture(params=["image", "video"])
+@pytest.fixture(params=["image", pytest.param("video", marks=pytest.mark.slow)])
 def seen(request, tmp_path):
     """A mix with a camera."""
     rng = np.random.default_rng(0)

@@ -85,7 +85,7 @@ def lerobot_outcomes(checkpoint: Path, pool: EnvironmentPool, task: str, first_s
         )
 
 
-@pytest.mark.parametrize("task", ["reach-v3", "drawer-close-v3"])
+@pytest.mark.parametrize("task", ["reach-v3", pytest.param("drawer-close-v3", marks=pytest.mark.slow)])
 def test_outcomes_are_those_of_lerobot_eval(actor: Actor, checkpoint: Path, pool: EnvironmentPool, task: str) -> None:
     theirs = lerobot_outcomes(checkpoint, pool, task, first_seed=50)
     ours = roll_out(actor, [Trial(task, 50 + index) for index in range(EPISODES)], pool, slots=4, keep_episodes=True)

@@ -45,6 +45,7 @@ def test_processes_change_nothing_but_speed(policy: PolicyFile) -> None:
     assert simulator(1).roll_out(policy, trials[:1], slots=8) == here[:1], "one process, and not this one"
 
 
+@pytest.mark.slow
 def test_demonstrations_too_and_only_successes_are_sent(policy: PolicyFile) -> None:
     trials = [Trial(task, seed) for seed in range(2) for task in ("reach-v3", "push-v3")]
     here = simulator(1, None).demonstrate(trials, action_noise=0.1)
@@ -116,6 +117,7 @@ def test_a_crash_is_tried_again_by_itself_and_then_named(plane_policy: PolicyFil
     assert faulty(tmp_path).roll_out(plane_policy, trials, slots=2) == rolled
 
 
+@pytest.mark.slow
 def test_a_hang_is_ended_and_named(plane_policy: PolicyFile, tmp_path: Path) -> None:
     trials = [Trial("works", 1), Trial("hangs", 4)]
     with pytest.raises(SimulationError, match=r"task hangs, seed 4: .* took longer than 2 s"):
@@ -177,7 +179,11 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
 
 @pytest.mark.parametrize(
     ("number", "state"),
-    [(signal.SIGKILL, "busy"), (signal.SIGKILL, "idle"), (signal.SIGTERM, "busy"), (signal.SIGINT, "busy")],
+    [
+        (signal.SIGKILL, "busy"),
+        (signal.SIGKILL, "idle"),
+        *(pytest.param(number, "busy", marks=pytest.mark.slow) for number in (signal.SIGTERM, signal.SIGINT)),
+    ],
 )
 def test_no_process_outlives_its_driver(tmp_path: Path, number: signal.Signals, state: str) -> None:
     (tmp_path / "driver.py").write_text(DRIVER)
@@ -195,6 +201,7 @@ def test_no_process_outlives_its_driver(tmp_path: Path, number: signal.Signals, 
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it ends when its imports are done")
 def test_a_server_that_is_still_importing_ends_with_its_driver() -> None:
     start = "from leagents_kedro.simulation.workers import warm_up; warm_up('metaworld_state')"

@@ -406,7 +406,7 @@ def limits(project: Project, **changes: object) -> None:
 @pytest.mark.parametrize(
     ("arrange", "arguments", "fragments"),
     [
-        pytest.param(arrange, arguments, fragments, id=name, marks=() if number % 6 == 0 else pytest.mark.slow)
+        pytest.param(arrange, arguments, fragments, id=name, marks=() if number % 12 == 0 else pytest.mark.slow)
         for number, (name, (arrange, arguments, *fragments)) in enumerate(COMMANDS.items())
     ],
 )
@@ -505,7 +505,13 @@ DATASETS = {
 }
 
 
-@pytest.mark.parametrize(("damage", "fragments"), [(d, f) for d, *f in DATASETS.values()], ids=DATASETS)
+@pytest.mark.parametrize(
+    ("damage", "fragments"),
+    [
+        pytest.param(damage, fragments, id=name, marks=pytest.mark.slow if number % 3 else ())
+        for number, (name, (damage, *fragments)) in enumerate(DATASETS.items())
+    ],
+)
 def test_a_dataset_with_a_fault_is_not_imported(reaches, tmp_path, damage, fragments):
     root = Path(shutil.copytree(reaches, tmp_path / "v3"))
     seeded(root)

@@ -44,7 +44,7 @@ from support.parameters import ROOT, base_parameters
 
 FRAGMENTS = ["..", ".", "", "x", "/", "\\", "~", "\0", "etc", "%2e%2e", "{0.__class__}", "{chunk_index}", "*", "mix"]
 NAMES = st.one_of(st.text(max_size=20), st.lists(st.sampled_from(FRAGMENTS), max_size=5).map("/".join))
-FUZZED = settings(max_examples=150, deadline=None)
+FUZZED = settings(max_examples=60, deadline=None)
 
 
 class Surroundings:
