@@ -9,11 +9,14 @@ from typing import Any
 from kedro.framework.cli.utils import find_run_command
 from kedro.framework.project import configure_project
 
+from leagents_kedro.foundation.typed import use_program
+
 _PACKAGE = "leagents_kedro"
 
 
 def main(*args: Any, **kwargs: Any) -> Any:
     """Run the project of the working directory, or ask its loop."""
+    use_program("leagents-kedro")
     configure_project(_PACKAGE)
     kwargs.setdefault("standalone_mode", not hasattr(sys, "ps1"))  # a session in Python goes on afterwards
     if sys.argv[1:2] == ["loop"]:

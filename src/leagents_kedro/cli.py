@@ -31,6 +31,7 @@ from leagents_kedro.foundation.cache import cache_hint
 from leagents_kedro.foundation.output import lasting_output
 from leagents_kedro.foundation.redaction import redacted_errors
 from leagents_kedro.foundation.spelling import no_such
+from leagents_kedro.foundation.typed import typed
 from leagents_kedro.history.replay import Replayed
 from leagents_kedro.history.replay import as_json as replayed_as_json
 from leagents_kedro.history.replay import render as replayed_as_table
@@ -150,12 +151,27 @@ def loop() -> None:
     """The loop that ``kedro run`` drives."""
 
 
+def _on_catalog[R](command: Callable[..., R]) -> Callable[..., R]:
+    """Give a command the catalog of the configuration that its options choose, and have it tell errors."""
+
+    @_tells_errors
+    @wraps(command)
+    def chosen(env: str | None, conf_source: str | None, **options: Any) -> R:
+        with redirect_stdout(sys.stderr):  # Kedro logs there, and programs read the rest
+            pipelines.set_requested(None)
+            session = settings.SESSION_CLASS.create(env=env, conf_source=conf_source)
+            catalog = session.load_context().catalog
+        return command(catalog, **options)
+
+    conf_source_option = click.option("--conf-source", help="Folder or archive to read instead of conf/.")
+    return env_option(conf_source_option(chosen))
+
+
 @loop.command()
-@env_option
+@_on_catalog
 @click.option("--json", "json_wanted", is_flag=True, help="Print JSON for programs instead of a table.")
 @click.option("--all", "everything", is_flag=True, help=f"All cycles in the table, not only the last {SHOWN}.")
-@_tells_errors
-def status(env: str | None, json_wanted: bool, everything: bool) -> None:
+def status(catalog: CatalogProtocol, json_wanted: bool, everything: bool) -> None:
     """Show runs, cycles, decisions, scores with their intervals, and the blessed checkpoint.
 
     With --json, print a list of all runs, oldest first, each
@@ -176,7 +192,6 @@ def status(env: str | None, json_wanted: bool, everything: bool) -> None:
     \b
         {"rate": float, "low": float, "high": float, "episodes": int}
     """  # noqa: D301 - click takes a backspace for "do not wrap"
-    catalog = _catalog(env)
     history = catalog["ledger"].load()
     runs = summarise(history, awaiting_cycle(history, catalog))
     if json_wanted:
@@ -196,77 +211,65 @@ def _by_and_note[**P, R](command: Callable[P, R]) -> Callable[P, R]:
 
 
 @loop.command()
-@env_option
+@_on_catalog
 @click.argument("what", metavar="CYCLE|constitution")
 @_by_and_note
-@_tells_errors
-def approve(env: str | None, what: str, by: str, note: str | None) -> None:
+def approve(catalog: CatalogProtocol, what: str, by: str, note: str | None) -> None:
     """Approve the promotion of a cycle that waits for it, or a changed constitution."""
-    people.answer(_catalog(env), what, "approved", by, note)
-    click.echo(f"approved: {what}. `kedro run` goes on.")
+    people.answer(catalog, what, "approved", by, note)
+    click.echo(f"approved: {what}. `{typed('run')}` goes on.")
 
 
 @loop.command()
-@env_option
+@_on_catalog
 @click.argument("cycle", metavar="CYCLE")
 @_by_and_note
-@_tells_errors
-def reject(env: str | None, cycle: str, by: str, note: str | None) -> None:
+def reject(catalog: CatalogProtocol, cycle: str, by: str, note: str | None) -> None:
     """Reject the promotion of a cycle that waits for approval: its decision becomes iterate."""
-    people.answer(_catalog(env), cycle, "rejected", by, note)
-    click.echo(f"rejected: {cycle}. `kedro run` goes on.")
+    people.answer(catalog, cycle, "rejected", by, note)
+    click.echo(f"rejected: {cycle}. `{typed('run')}` goes on.")
 
 
 @loop.command()
-@env_option
+@_on_catalog
 @click.argument("cycle", metavar="CYCLE")
 @_by_and_note
-@_tells_errors
-def abandon(env: str | None, cycle: str, by: str, note: str | None) -> None:
+def abandon(catalog: CatalogProtocol, cycle: str, by: str, note: str | None) -> None:
     """Give the open cycle up: what it had published is deleted, and `kedro run` opens the next one."""
-    people.abandon(_catalog(env), cycle, by, note)
-    click.echo(f"abandoned: cycle {cycle}. `kedro run` opens the next one.")
+    people.abandon(catalog, cycle, by, note)
+    click.echo(f"abandoned: cycle {cycle}. `{typed('run')}` opens the next one.")
 
 
 @loop.command()
-@env_option
+@_on_catalog
 @click.argument("run_id", metavar="RUN_ID")
 @_by_and_note
-@_tells_errors
-def adopt(env: str | None, run_id: str, by: str, note: str | None) -> None:
+def adopt(catalog: CatalogProtocol, run_id: str, by: str, note: str | None) -> None:
     """Have the next cycle start from what a run wrote that the loop does not know: a stage run by hand."""
-    pins = people.adopt(_catalog(env), run_id, by, note)
+    pins = people.adopt(catalog, run_id, by, note)
     click.echo(f"adopted: {', '.join(pins)} of {run_id}. The next cycle starts from it.")
 
 
 @loop.command()
-@env_option
+@_on_catalog
 @_by_and_note
-@_tells_errors
-def rebase(env: str | None, by: str, note: str | None) -> None:
+def rebase(catalog: CatalogProtocol, by: str, note: str | None) -> None:
     """Have the next cycle start from the latest versions that are there, whatever the ledger says.
 
     The way on after a restored backup, or lost files, where nothing better can be restored. Versions that runs by hand
     wrote count, too.
     """
-    pins = people.rebase(_catalog(env), by, note)
+    pins = people.rebase(catalog, by, note)
     click.echo(
         f"rebased: the next cycle starts from {', '.join(f'{name} {version}' for name, version in pins.items())}."
     )
 
 
-def _catalog(env: str | None) -> CatalogProtocol:
-    with redirect_stdout(sys.stderr):  # Kedro logs there, and programs read the rest
-        pipelines.set_requested(None)
-        return settings.SESSION_CLASS.create(env=env).load_context().catalog
-
-
 @loop.command()
-@env_option
+@_on_catalog
 @click.option("--json", "json_wanted", is_flag=True, help="Print JSON for programs instead of a table.")
 @click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the last N decisions.")
-@_tells_errors
-def replay(env: str | None, json_wanted: bool, last: int | None) -> None:
+def replay(catalog: CatalogProtocol, json_wanted: bool, last: int | None) -> None:
     """Recompute every decision of the ledger from its recorded outcomes; end with 1 where one is not the same.
 
     With --json, print a list, oldest first, of
@@ -274,18 +277,17 @@ def replay(env: str | None, json_wanted: bool, last: int | None) -> None:
     \b
         {"cycle": int, "run_id": str, "recorded": VERDICT, "recomputed": VERDICT | null, "differences": [str, ...]}
     """  # noqa: D301 - click takes a backspace for "do not wrap"
-    decisions = _replayed(_catalog(env), {}, last)
+    decisions = _replayed(catalog, {}, last)
     _show(decisions, json_wanted)
     if any(decision.differences for decision in decisions):
         raise click.ClickException("The ledger does not follow from the recorded outcomes.")
 
 
 @loop.command()
-@env_option
+@_on_catalog
 @click.option("--params", default="", callback=_assignments, help="Rules of the gate: gating.alpha_promote=0.1,...")
 @click.option("--json", "json_wanted", is_flag=True, help="Print JSON for programs instead of a table.")
-@_tells_errors
-def whatif(env: str | None, params: dict[str, Any], json_wanted: bool) -> None:
+def whatif(catalog: CatalogProtocol, params: dict[str, Any], json_wanted: bool) -> None:
     """Show which past decisions other rules of the gate would have changed, each on its recorded past.
 
     A decision that needs more episodes than were measured has no recomputation. With --json, print the list that
@@ -293,7 +295,7 @@ def whatif(env: str | None, params: dict[str, Any], json_wanted: bool) -> None:
     """
     if stages := sorted(params.keys() - {"gating"}):
         raise ParameterError(f"Only rules of the gate can be tried on recorded outcomes: gating.*, got {stages[0]!r}.")
-    decisions = _replayed(_catalog(env), params.get("gating", {}))
+    decisions = _replayed(catalog, params.get("gating", {}))
     _show(decisions, json_wanted)
     if decisions and not json_wanted:
         changed = sum(decision.recomputed not in {None, decision.recorded} for decision in decisions)
@@ -301,11 +303,10 @@ def whatif(env: str | None, params: dict[str, Any], json_wanted: bool) -> None:
 
 
 @loop.command()
-@env_option
+@_on_catalog
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
 @click.option("--json", "json_wanted", is_flag=True, help="Print JSON for programs instead of a table.")
-@_tells_errors
-def doctor(env: str | None, paths: tuple[Path, ...], json_wanted: bool) -> None:
+def doctor(catalog: CatalogProtocol, paths: tuple[Path, ...], json_wanted: bool) -> None:
     """Check datasets and checkpoints before anything is spent on them; end with 1 where there are errors.
 
     PATH is a folder with a LeRobotDataset or a checkpoint; it is held against the suite of the parameters. Without
@@ -319,7 +320,6 @@ def doctor(env: str | None, paths: tuple[Path, ...], json_wanted: bool) -> None:
     from leagents_kedro.doctor.loop import examine_folder, examine_loop, suite_of
     from leagents_kedro.foundation.findings import has_errors
 
-    catalog = _catalog(env)
     with redirect_stdout(sys.stderr):
         found = [finding for path in paths for finding in examine_folder(path, suite_of(catalog))]
         found += [] if paths else examine_loop(catalog)

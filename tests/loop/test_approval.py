@@ -109,3 +109,11 @@ def test_without_approval_a_changed_constitution_is_in_force_at_once(project):
     path.write_text(path.read_text().replace("hub_push: false", "hub_push: true"))
     project.kedro("run", "--env=governed")
     assert len(project.rows) == 4
+
+
+def test_what_is_to_be_typed_names_the_environment_and_the_configuration(waiting):
+    assert "loop approve 1 --by NAME --env=fast (or reject)" in waiting.kedro("run", "--env=fast").output
+    moved = (waiting.path / "conf").rename(waiting.path / "conf 2")
+    ended = waiting.kedro("loop", "approve", "1", "--by", "Ada", "--env=fast", "--conf-source=conf 2")
+    assert ended.code == 0, ended.output
+    assert f"`kedro run --env=fast --conf-source='{moved}'` goes on." in ended.output

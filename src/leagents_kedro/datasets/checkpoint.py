@@ -6,7 +6,7 @@ from leagents_kedro.datasets.published import PublishedDataset, is_empty, make_e
 from leagents_kedro.errors import CheckpointError
 from leagents_kedro.foundation.files import link_tree
 from leagents_kedro.foundation.untrusted import check_checkpoint
-from leagents_kedro.policies.checkpoints import checkpoint_digest, missing_files, read_json
+from leagents_kedro.policies.checkpoints import checkpoint_digest, missing_files, read_json, without_copy
 from leagents_kedro.records import Checkpoint
 
 _RECORD = "checkpoint.json"
@@ -32,8 +32,7 @@ class CheckpointDataset(PublishedDataset[Checkpoint | None, Checkpoint | None]):
         if (found := checkpoint_digest(checkpoint.pretrained_model)) != checkpoint.digest:
             raise CheckpointError(
                 f"{checkpoint.pretrained_model}: a file changed: the recorded digest is {checkpoint.digest[:12]}, it "
-                f"is {found[:12]} now. Restore it from a copy. Without one: where its cycle is open, delete this "
-                "version; else start from another, kedro loop adopt RUN_ID --by NAME. Then kedro run."
+                f"is {found[:12]} now. Restore it from a copy. {without_copy()}"
             )
         return checkpoint
 

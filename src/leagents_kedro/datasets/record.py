@@ -11,6 +11,7 @@ from kedro_datasets._typing import JSONPreview
 from pydantic import BaseModel, ValidationError
 
 from leagents_kedro.datasets.published import PublishedDataset
+from leagents_kedro.foundation.typed import typed
 from leagents_kedro.parameters.validation import faults
 
 
@@ -38,8 +39,8 @@ class RecordDataset(PublishedDataset[BaseModel, BaseModel]):
             told = faults(error, self._model.__name__, self._model.model_json_schema())
             raise KedroDatasetError(
                 f"{path}: expected a {self._model.__name__} in JSON, got something else: {told}. The file was damaged "
-                "or edited; restore it from a copy, or, where its cycle is open, delete this version: `kedro run` "
-                "writes it again."
+                "or edited; restore it from a copy, or, where its cycle is open, delete this version: "
+                f"`{typed('run')}` writes it again."
             ) from error
 
     def _write(self, data: BaseModel, path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from leagents_kedro.datasets.published import PublishedDataset
 from leagents_kedro.datasets.versions import NO_VERSION, inherited, lost_cycles, stray_versions, version_of
 from leagents_kedro.foundation.findings import Finding, error, warning
+from leagents_kedro.foundation.typed import typed
 from leagents_kedro.history.history import History
 
 if TYPE_CHECKING:
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
 
 type _Inherited = dict[str, tuple[PublishedDataset, str]]
 """What the next cycle reads, each at its version."""
-
-REBASE = "to go on with the versions that are there: kedro loop rebase --by NAME"
 
 
 def examine_inheritance(catalog: "CatalogProtocol", history: History) -> list[Finding]:
@@ -34,7 +33,7 @@ def examine_strays(catalog: "CatalogProtocol", history: History) -> list[Finding
             ", ".join(names),
             f"version {version} is in no row of the ledger: a run by hand wrote it, or a cycle whose rows are lost; no "
             "cycle inherits it",
-            f"to have the next cycle start from it: kedro loop adopt {version} --by NAME",
+            f"to have the next cycle start from it: {typed(f'loop adopt {version} --by NAME')}",
         )
         for version, names in sorted(stray_versions(catalog, history).items())
     ]
@@ -48,7 +47,7 @@ def _missing(versions: "_Inherited", history: History) -> Iterator[Finding]:
         yield error(
             name,
             f"version {version}, from which the ledger has the next cycle start, is not in {dataset._filepath}",
-            f"restore it from a copy, or choose another: kedro loop adopt RUN_ID --by NAME; {REBASE}",
+            f"restore it from a copy, or choose another: {typed('loop adopt RUN_ID --by NAME')}; {_rebase()}",
         )
 
 
@@ -57,7 +56,7 @@ def _lost(catalog: "CatalogProtocol", versions: "_Inherited", history: History) 
         yield error(
             "ledger",
             f"cycles that it does not know wrote the versions {', '.join(lost)}: it is older than they are",
-            f"restore the ledger from a newer copy; {REBASE}",
+            f"restore the ledger from a newer copy; {_rebase()}",
         )
         return
     for name, (dataset, version) in versions.items():
@@ -67,6 +66,10 @@ def _lost(catalog: "CatalogProtocol", versions: "_Inherited", history: History) 
             yield error(
                 name,
                 f"the ledger knows of none, and there is version {max(unknown)}",
-                f"to start from it: kedro loop adopt {max(unknown)} --by NAME; to seed anew: kedro run "
-                "--pipelines=seed",
+                f"to start from it: {typed(f'loop adopt {max(unknown)} --by NAME')}; to seed anew: "
+                f"{typed('run --pipelines=seed')}",
             )
+
+
+def _rebase() -> str:
+    return f"to go on with the versions that are there: {typed('loop rebase --by NAME')}"

@@ -13,6 +13,7 @@ from leagents_kedro.doctor.inheritance import examine_inheritance, examine_stray
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import LeAgentsError
 from leagents_kedro.foundation.findings import Finding, error, warning
+from leagents_kedro.foundation.typed import typed
 from leagents_kedro.history.history import Cycle, History
 from leagents_kedro.policies.checkpoints import checkpoint_digest
 from leagents_kedro.records import Checkpoint, Suite
@@ -92,7 +93,9 @@ def _versions(cycle: Cycle, catalog: "CatalogProtocol") -> Iterator[Finding]:
             if cycle.end is None and version not in {NO_VERSION, cycle.opened.run_id}:
                 what = f"version {version}, from which cycle {cycle.opened.cycle} was opened, is not there"
                 yield error(
-                    name, what, f"{_RESTORE}, or give the cycle up: kedro loop abandon {cycle.opened.cycle} --by NAME"
+                    name,
+                    what,
+                    f"{_RESTORE}, or give the cycle up: {typed(f'loop abandon {cycle.opened.cycle} --by NAME')}",
                 )
             elif cycle.closed and version == cycle.opened.run_id and not dataset.retired(version):
                 gone.append(name)

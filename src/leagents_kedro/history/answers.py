@@ -1,5 +1,6 @@
 """What people answer to the loop, and what follows from it."""
 
+from leagents_kedro.foundation.typed import typed
 from leagents_kedro.history.history import Answer
 from leagents_kedro.records import Decision
 
@@ -16,6 +17,6 @@ def answered(verdict: Decision, answer: Answer) -> Decision:
 def waits_for_approval(cycle: int) -> str:
     """Return how to go on with a cycle whose promotion waits for a person."""
     return (
-        f"awaiting approval of cycle {cycle}: kedro loop approve {cycle} --by NAME (or reject), then run the same "
-        "command again"
+        f"awaiting approval of cycle {cycle}: {typed(f'loop approve {cycle} --by NAME')} (or reject), then run the "
+        "same command again"
     )

@@ -8,6 +8,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from leagents_kedro.foundation.typed import typed
 from leagents_kedro.history.history import Abandoned, Cycle, History, Opened
 from leagents_kedro.records import Checkpoint, Record, Score, Verdict
 
@@ -74,7 +75,7 @@ def render(runs: list[RunStatus], blessed: Checkpoint | None, last: int | None =
     cycles = sum(len(run.cycles) for run in runs)
     if last is not None and cycles > last:
         runs = _last_cycles(runs, last)
-        note = [f"the last {last} of {cycles} cycles; `kedro loop status --all` shows all"]
+        note = [f"the last {last} of {cycles} cycles; `{typed('loop status --all')}` shows all"]
     else:
         note = []
     reasons = [f"cycle {cycle.number}: {cycle.reason}" for run in runs for cycle in run.cycles if cycle.reason]

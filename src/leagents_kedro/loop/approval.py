@@ -4,6 +4,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 
 from leagents_kedro.datasets.versions import content_of
+from leagents_kedro.foundation.typed import typed
 from leagents_kedro.history.history import History, Opened
 from leagents_kedro.loop.provenance import constitution_digest
 from leagents_kedro.records import Decision
@@ -36,4 +37,5 @@ class ApprovalHooks:
         """Give a reason while the limits are not approved."""
         if catalog.load("params:gating.approval") != "human" or awaiting_constitution(history, catalog) is None:
             return None
-        return "the constitution changed; awaiting its approval: kedro loop approve constitution --by NAME"
+        approve = typed("loop approve constitution --by NAME")
+        return f"the constitution changed; awaiting its approval: {approve}"

@@ -11,9 +11,11 @@ from typing import Any
 
 import yaml
 from kedro.config import MissingConfigException, OmegaConfigLoader
+from kedro.utils import find_kedro_project
 from omegaconf import DictConfig, OmegaConf
 
 from leagents_kedro.errors import ParameterError
+from leagents_kedro.foundation.typed import use_options
 from leagents_kedro.loop.assignments import reads_as_name
 
 _CONF = "conf"
@@ -41,6 +43,7 @@ class ConfigLoader(OmegaConfigLoader):
             if not Path(folder, local).is_dir():  # it is not tracked, and not in archives
                 kwargs["default_run_env"] = base
         super().__init__(folder, *args, **kwargs)
+        use_options(env=None if self._is_default else self.env, conf_source=_given(str(conf_source)))
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return the configuration of ``key``, merged over base and environment."""
@@ -100,11 +103,21 @@ class ConfigLoader(OmegaConfigLoader):
 
     def _own(self, folder: str) -> str:
         """Return the folder for the environment of this command; the base and the default one share it."""
-        default = self.env in {None, "", self.base_env, self.default_run_env}
-        return folder if default else str(PurePosixPath(folder, str(self.env)))
+        return folder if self._is_default else str(PurePosixPath(folder, str(self.env)))
+
+    @property
+    def _is_default(self) -> bool:
+        return self.env in {None, "", self.base_env, self.default_run_env}
 
 
 _NUMBER_OR_NAME = re.compile(r"[\s\[]0\d|\de\d")
+
+
+def _given(source: str) -> str | None:
+    """Return where a configuration is that is not the project's own."""
+    own = (find_kedro_project(Path.cwd()) or Path.cwd()) / _CONF
+    place = source if "://" in source else str(Path(source).absolute())
+    return None if place == str(own.absolute()) else place
 
 
 def _check_files(conf: Path) -> None:

@@ -13,6 +13,7 @@ from leagents_kedro.doctor.inheritance import examine_inheritance
 from leagents_kedro.errors import AwaitingApproval, CoverageError, LedgerError
 from leagents_kedro.foundation.clock import now
 from leagents_kedro.foundation.findings import stop_at_errors
+from leagents_kedro.foundation.typed import typed
 from leagents_kedro.history.answers import waits_for_approval
 from leagents_kedro.history.history import NO_VERSION, Charged, Closed, History, Opened, Resumed, Seed
 from leagents_kedro.history.status import SHOWN, render, summarise
@@ -180,10 +181,9 @@ class Driver:
             self._charge(opened)
             if isinstance(end, Exception) and not isinstance(end, AwaitingApproval):
                 logger.error(
-                    "Cycle %d stays open; the same command goes on with it. To give it up: kedro loop abandon %d "
-                    "--by NAME",
+                    "Cycle %d stays open; the same command goes on with it. To give it up: %s",
                     opened.cycle,
-                    opened.cycle,
+                    typed(f"loop abandon {opened.cycle} --by NAME"),
                 )
             raise
 

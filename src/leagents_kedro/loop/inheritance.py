@@ -12,6 +12,7 @@ from kedro.pipeline import Pipeline
 from leagents_kedro.datasets.published import PublishedDataset
 from leagents_kedro.datasets.versions import inherited_places, place_of
 from leagents_kedro.errors import LedgerError, ParameterError
+from leagents_kedro.foundation.typed import typed
 from leagents_kedro.history.history import History
 from leagents_kedro.loop.request import SLICES
 
@@ -32,8 +33,9 @@ class InheritanceHooks:
         names, part = set(run_params.get("pipeline_names") or ["cycle"]), any(map(run_params.get, SLICES))
         if names & {"cycle", "__default__"} and not part and not _is_told(run_params, catalog):
             raise LedgerError(
-                "A whole cycle runs in the loop only, by itself and on the versions that the ledger says: kedro run, "
-                "or CycleSession.run(). Name a part of it to run that once: kedro run --pipelines=training"
+                f"A whole cycle runs in the loop only, by itself and on the versions that the ledger says: "
+                f"{typed('run')}, or CycleSession.run(). Name a part of it to run that once: "
+                f"{typed('run --pipelines=training')}"
             )
         places = defaultdict(list)
         for name, dataset in _published(pipeline, catalog).items():
@@ -53,10 +55,9 @@ class InheritanceHooks:
             places = inherited_places(catalog)
             if names := [name for name, dataset in written.items() if place_of(dataset) in places]:
                 logger.info(
-                    "No cycle starts from what this run wrote (%s). To have the next one do so: "
-                    "kedro loop adopt %s --by NAME",
+                    "No cycle starts from what this run wrote (%s). To have the next one do so: %s",
                     ", ".join(names),
-                    run_params["run_id"],
+                    typed(f"loop adopt {run_params['run_id']} --by NAME"),
                 )
 
 

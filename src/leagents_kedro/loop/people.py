@@ -9,6 +9,7 @@ from leagents_kedro.datasets.versions import inherited, latest, stray_versions, 
 from leagents_kedro.errors import ParameterError
 from leagents_kedro.foundation.clock import now
 from leagents_kedro.foundation.spelling import no_such
+from leagents_kedro.foundation.typed import typed
 from leagents_kedro.history.history import Abandoned, Answer, Charged, Choice, History
 from leagents_kedro.loop.accounting import uncharged_seconds
 from leagents_kedro.loop.approval import awaiting_constitution, awaiting_cycle
@@ -105,8 +106,8 @@ def _choose(
         history: History = ledger.load()
         if opened := history.open_cycle:
             raise ParameterError(
-                f"Cycle {opened.cycle} is open, and keeps what it started from. Let it end (kedro run), or give it up: "
-                f"kedro loop abandon {opened.cycle} --by NAME"
+                f"Cycle {opened.cycle} is open, and keeps what it started from. Let it end ({typed('run')}), "
+                f"or give it up: {typed(f'loop abandon {opened.cycle} --by NAME')}"
             )
         pins = chosen(history)
         ledger.save(validated(Choice, event, {"event": event, "pins": pins, "by": by, "note": note, "at": now()}))

@@ -8,6 +8,7 @@ from typing import Any
 
 from leagents_kedro.errors import CheckpointError, ParameterError
 from leagents_kedro.foundation.files import FileState
+from leagents_kedro.foundation.typed import typed
 
 PROCESSORS = ("policy_preprocessor.json", "policy_postprocessor.json")
 """What comes before the policy, and after it."""
@@ -102,6 +103,13 @@ def read_json(file: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{file}: expected a JSON object, got something else ({error}). The file was damaged or edited; restore it "
-            "from a copy. Without one: where its cycle is open, delete this version; else start from another, kedro "
-            "loop adopt RUN_ID --by NAME. Then kedro run."
+            f"from a copy. {without_copy()}"
         ) from error
+
+
+def without_copy() -> str:
+    """Return the ways out for a version that is damaged, and of which there is no copy."""
+    return (
+        "Without one: where its cycle is open, delete this version; else start from another, "
+        f"{typed('loop adopt RUN_ID --by NAME')}. Then {typed('run')}."
+    )

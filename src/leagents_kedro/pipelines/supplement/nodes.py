@@ -3,6 +3,7 @@
 from leagents_kedro.constitution.limits import Constitution
 from leagents_kedro.episodes.shards import Appended, NewEpisodes, Shards
 from leagents_kedro.errors import ParameterError
+from leagents_kedro.foundation.typed import typed
 from leagents_kedro.parameters.demonstrations import DemonstrationParams
 from leagents_kedro.parameters.evaluation import EvaluationParams
 from leagents_kedro.parameters.suite import SuiteParams
@@ -32,7 +33,8 @@ def demonstrate_added_tasks(
     if demonstrations.source != "experts":
         raise ParameterError(
             f"demonstrations.source is '{demonstrations.source}', which cannot add {', '.join(added)}; set it to "
-            "experts, or import a dataset that has all tasks: kedro run --pipelines=seed, then kedro loop adopt"
+            f"experts, or import a dataset that has all tasks: {typed('run --pipelines=seed')}, then "
+            f"{typed('loop adopt RUN_ID --by NAME')}"
         )
     requests = dict.fromkeys(added, demonstrations.initial_per_task)
     return collect_episodes(resolved, demonstrations, evaluation, requests, run_seed, 0, constitution).like(mix)

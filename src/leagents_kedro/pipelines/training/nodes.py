@@ -8,6 +8,7 @@ from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import CheckpointError
 from leagents_kedro.foundation.progress import progress_bar
 from leagents_kedro.foundation.seeds import derive_seed
+from leagents_kedro.foundation.typed import typed
 from leagents_kedro.parameters.training import TrainingParams
 from leagents_kedro.policies.checkpoints import checkpoint_digest, checkpoint_step, resolve_device
 from leagents_kedro.policies.training import train
@@ -43,7 +44,7 @@ def train_candidate(
     if plan.initial != "scratch" and initial is None:
         raise CheckpointError(
             f"the plan continues from the {plan.initial} checkpoint, and there is none; restore its version, or give "
-            f"the cycle up: kedro loop abandon {plan.cycle} --by NAME"
+            f"the cycle up: {typed(f'loop abandon {plan.cycle} --by NAME')}"
         )
     with progress_bar(f"train {rung.policy_type}", rung.steps, "step") as show:
         folder = train(
