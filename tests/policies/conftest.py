@@ -3,6 +3,7 @@ import pytest
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.parameters.training import Rung, TrainingSettings
 from support.datasets import write_random
+from support.policies import rung_of
 
 FEATURES = {
     "observation.state": {"dtype": "float32", "shape": (4,), "names": ["x", "y", "z", "gripper"]},
@@ -44,6 +45,11 @@ def rung():
             "optimizer_lr": 1e-3,
         },
     )
+
+
+@pytest.fixture
+def mlp():
+    return rung_of("chunked_mlp", steps=12, positions=[0, 3])
 
 
 @pytest.fixture

@@ -31,21 +31,27 @@ def normalizer(checkpoint: Path) -> dict[str, torch.Tensor]:
 
 
 def predictions(checkpoint: Path) -> torch.Tensor:
-    from lerobot.policies.act.modeling_act import ACTPolicy
+    from lerobot.configs import PreTrainedConfig
+    from lerobot.policies.factory import get_policy_class, make_pre_post_processors
 
+    folder = checkpoint / "pretrained_model"
     generator = torch.Generator().manual_seed(0)
     batch = {
         "observation.state": torch.randn(32, 4, generator=generator),
         "observation.environment_state": torch.randn(32, 6, generator=generator),
     }
-    return ACTPolicy.from_pretrained(checkpoint / "pretrained_model").predict_action_chunk(batch)
+    config = PreTrainedConfig.from_pretrained(folder)
+    preprocessor, _ = make_pre_post_processors(config, str(folder))
+    return get_policy_class(config.type).from_pretrained(folder).predict_action_chunk(preprocessor(batch))
 
 
 def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
     return left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
 
 
-def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(shards, rung, settings, tmp_path):
+@pytest.mark.parametrize("policy", ["rung", "mlp"])
+def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(shards, policy, settings, tmp_path, request):
+    rung = request.getfixturevalue(policy)
     undisturbed = train(shards, EPISODES, rung, settings, None, tmp_path / "undisturbed", tmp_path / "frames", silent)
 
     class Killed(Exception):
@@ -75,10 +81,15 @@ def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(shards, r
     assert checkpoint_digest(resumed / "pretrained_model") == checkpoint_digest(undisturbed / "pretrained_model")
 
 
-@pytest.mark.parametrize("shortcuts", [True, False])
-def test_training_is_what_lerobot_train_does(shards, rung, settings, tmp_path, shortcuts):
-    # LeRobot's loader draws from torch's generator once an epoch, so the dropout masks of the two would differ.
-    rung = rung.model_copy(update={"options": rung.options | {"dropout": 0.0, "use_vae": False}})
+@pytest.mark.parametrize(
+    ("policy", "shortcuts"),
+    [("rung", True), ("rung", False), ("mlp", False), pytest.param("mlp", True, marks=pytest.mark.slow)],
+)
+def test_training_is_what_lerobot_train_does(shards, policy, settings, tmp_path, shortcuts, request):
+    rung = request.getfixturevalue(policy)
+    if rung.policy_type == "act":
+        # LeRobot's loader draws from torch's generator once an epoch, so the dropout masks of the two would differ.
+        rung = rung.model_copy(update={"options": rung.options | {"dropout": 0.0, "use_vae": False}})
     from lerobot.configs.default import DatasetConfig
     from lerobot.configs.train import TrainPipelineConfig
     from lerobot.policies.factory import make_policy_config
@@ -88,7 +99,7 @@ def test_training_is_what_lerobot_train_does(shards, rung, settings, tmp_path, s
     ours = train(shards, EPISODES, rung, switched, None, tmp_path / "ours", tmp_path / "frames", silent)
     config = TrainPipelineConfig(
         dataset=DatasetConfig(repo_id="local/mix", root=str(shards.root), episodes=EPISODES),
-        policy=make_policy_config("act", device="cpu", push_to_hub=False, **rung.options),
+        policy=make_policy_config(rung.policy_type, device="cpu", push_to_hub=False, **rung.options),
         output_dir=tmp_path / "theirs",
         seed=settings.seed,
         num_workers=0,

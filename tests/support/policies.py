@@ -12,12 +12,13 @@ from support.datasets import METAWORLD
 ACT = {"chunk_size": 4, "n_action_steps": 4, "dim_model": 16, "n_heads": 2, "dim_feedforward": 16, "latent_dim": 2}
 SMALL = {**ACT, "n_encoder_layers": 1, "n_vae_encoder_layers": 1}
 """Options of an ACT of a few thousand weights."""
+_SMALL = {"act": SMALL, "chunked_mlp": {"chunk_size": 4, "n_action_steps": 4, "hidden_dim": 16}}
 
 
 def rung_of(policy_type: str = "act", **changes: Any) -> Rung:
-    """Return a rung of one step; keywords that it has no field for are options, over `SMALL` of an ACT."""
+    """Return a rung of one step; keywords that it has no field for are options, over those of a small policy."""
     fields = {name: changes.pop(name) for name in Rung.model_fields.keys() & changes}
-    options = (SMALL if policy_type == "act" else {}) | changes
+    options = _SMALL.get(policy_type, {}) | changes
     given = {"steps": 1, "pretrained_path": None, "pretrained_revision": None, "options": options} | fields
     return Rung(policy_type=policy_type, **given)
 

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from lerobot.envs.configs import EnvConfig
 
 
-# Policies whose chunk depends on nothing but the observation and, except for ACT's, on the noise drawn for it; others
-# remember their episode.
-_CHUNKED_TYPES = frozenset({"act", "pi0", "pi05", "pi0_fast", "smolvla"})
+_DETERMINISTIC_TYPES = frozenset({"act", "chunked_mlp"})
+"""Policies whose chunk depends on nothing but the observation."""
+_CHUNKED_TYPES = _DETERMINISTIC_TYPES | {"pi0", "pi05", "pi0_fast", "smolvla"}
+"""Those, and policies whose chunk depends on the noise drawn for it, too; others remember their episode."""
 _ROWS = 8  # of a batched call, always: the sums behind a row follow the number of rows
 
 
@@ -39,7 +40,8 @@ class Actor:
         self._torch_threads = torch_threads
         self.action_steps: int = getattr(config, "n_action_steps", 1)
         self.chunked = config.type in _CHUNKED_TYPES and getattr(config, "temporal_ensemble_coeff", None) is None
-        self._rows = _ROWS if self.chunked and config.type == "act" and self._rows_are_independent() else 1
+        shared = self.chunked and config.type in _DETERMINISTIC_TYPES and self._rows_are_independent()
+        self._rows = _ROWS if shared else 1
 
     @classmethod
     def load(cls, checkpoint: Path, device: str = "cpu", torch_threads: int = 1) -> "Actor":

@@ -65,15 +65,22 @@ def resolve_device(device: str, parameter: str) -> str:
 
 
 def known_policies(wanted: str) -> dict[str, type]:
-    """Return LeRobot's policy types by name, with those of installed plug-ins where ``wanted`` is none of its own."""
-    import lerobot.policies  # noqa: F401  (registers the policy types)
+    """Return LeRobot's policy types and ours by name; those of plug-ins where ``wanted`` is none of them."""
     from lerobot.configs import PreTrainedConfig
     from lerobot.utils.import_utils import register_third_party_plugins
 
+    register_policies()
     if wanted not in PreTrainedConfig.get_known_choices():
         register_third_party_plugins()
     known: dict[str, type] = PreTrainedConfig.get_known_choices()
     return known
+
+
+def register_policies() -> None:
+    """Let LeRobot know its own policy types, and ours."""
+    import lerobot.policies  # noqa: F401
+
+    import leagents_kedro.policies.chunked_mlp.configuration_chunked_mlp  # noqa: F401
 
 
 def missing_files(folder: Path) -> list[str]:

@@ -26,7 +26,7 @@ def protocol_of(suite: Suite, evaluation: EvaluationParams, run_seed: int) -> di
     """Return the conditions of an evaluation, by name.
 
     They are parameters, versions of libraries and simulators, and digests of the code that runs episodes: this
-    wing's with the folder of the suite's environment, the actor's, and that of LeRobot's plug-ins.
+    wing's with the folder of the suite's environment, the actor's and our policies', and that of LeRobot's plug-ins.
 
     Raises:
         ParameterError: ``evaluation.device`` is not there.
@@ -70,7 +70,9 @@ def _installed(environment: str) -> dict[str, str]:
     libraries = {*_LIBRARIES, *simulators, *plugins, *(name for plugin in plugins for name in _required(plugin))}
     own = Path(__file__).parent
     folders = {own, Path(str(sys.modules[type(known).__module__].__file__)).parent, own.parent / "shortcuts"}
-    code = {"engine": [own.parent / "policies" / "actor.py", *(file for one in folders for file in one.glob("*.py"))]}
+    policies = own.parent / "policies"
+    engine = [policies / "actor.py", *policies.glob("*/*.py"), *(file for one in folders for file in one.glob("*.py"))]
+    code = {"engine": engine}
     code |= {plugin: _sources(plugin) for plugin in plugins}
     versions = {name: found for name in sorted(libraries) if (found := _version(name))}
     return versions | {f"code of {name}": _digest(files) for name, files in code.items()}
