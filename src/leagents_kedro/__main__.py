@@ -1,6 +1,7 @@
 """``python -m leagents_kedro`` and ``leagents-kedro``: what an installed package runs, beside a folder ``conf/``.
 
-Both take the options of ``kedro run``; ``leagents-kedro loop status`` and the like are those of ``kedro loop``.
+``leagents-kedro run`` and ``leagents-kedro loop`` are ``kedro run`` and ``kedro loop``; where neither is named, options
+are those of ``kedro run``, as in every package of Kedro.
 """
 
 import sys
@@ -19,11 +20,10 @@ def main(*args: Any, **kwargs: Any) -> Any:
     use_program("leagents-kedro")
     configure_project(_PACKAGE)
     kwargs.setdefault("standalone_mode", not hasattr(sys, "ps1"))  # a session in Python goes on afterwards
-    if sys.argv[1:2] == ["loop"]:
-        from leagents_kedro.cli import cli
+    from leagents_kedro.cli import cli
 
-        return cli(*args, **kwargs)
-    return find_run_command(_PACKAGE)(*args, **kwargs)
+    command = cli if {*sys.argv[1:2]} & {*cli.commands} else find_run_command(_PACKAGE)
+    return command(*args, **kwargs)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 
 from omegaconf.resolvers import oc
 
+from leagents_kedro.errors import AwaitingApproval
 from leagents_kedro.foundation.redaction import RedactedRecord
 from leagents_kedro.loop.approval import ApprovalHooks
 from leagents_kedro.loop.budgets import (
@@ -43,6 +44,8 @@ os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 logging.setLogRecordFactory(RedactedRecord)
 logging.captureWarnings(True)
+# A promotion that waits for a person is no failure of its node.
+logging.getLogger("kedro.pipeline.node").addFilter(lambda record: not isinstance(sys.exception(), AwaitingApproval))
 
 SESSION_CLASS = CycleSession
 HOOKS = (

@@ -25,8 +25,7 @@ def test_a_command_names_what_this_one_was_given():
 def test_a_package_has_a_program_of_its_own():
     use_options()
     use_program("leagents-kedro")
-    assert typed("run") == "leagents-kedro"
-    assert typed("run --pipelines=seed") == "leagents-kedro --pipelines=seed"
+    assert typed("run --pipelines=seed") == "leagents-kedro run --pipelines=seed"
     assert typed("loop rebase --by NAME") == "leagents-kedro loop rebase --by NAME"
 
 

@@ -11,6 +11,7 @@ def once_waiting(make_project):
     assert ended.code == 0, ended.output
     assert "awaiting approval of cycle 1: kedro loop approve 1 --by NAME" in ended.output
     assert "Traceback" not in ended.output
+    assert "failed" not in ended.output
     assert [row["event"] for row in project.rows] == ["opened"]
     return project
 

@@ -13,7 +13,7 @@ def use_options(**options: str | None) -> None:
 
 
 def use_program(name: str) -> None:
-    """Have commands begin with the program of an installed package, which is ``kedro run`` by itself."""
+    """Have commands begin with the program of an installed package."""
     global _program
     _program = name
 
@@ -24,5 +24,4 @@ def typed(command: str) -> str:
     >>> typed("loop approve 3 --by NAME")
     'kedro loop approve 3 --by NAME'
     """
-    words = command if _program == "kedro" else command.removeprefix("run").lstrip()
-    return " ".join(filter(None, (_program, words, *_options)))
+    return " ".join((_program, command, *_options))

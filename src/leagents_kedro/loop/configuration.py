@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 from kedro.config import MissingConfigException, OmegaConfigLoader
+from kedro.framework.project import LOGGING
 from kedro.utils import find_kedro_project
 from omegaconf import DictConfig, OmegaConf
 
@@ -43,7 +44,10 @@ class ConfigLoader(OmegaConfigLoader):
             if not Path(folder, local).is_dir():  # it is not tracked, and not in archives
                 kwargs["default_run_env"] = base
         super().__init__(folder, *args, **kwargs)
-        use_options(env=None if self._is_default else self.env, conf_source=_given(str(conf_source)))
+        given = _given(str(conf_source))
+        use_options(env=None if self._is_default else self.env, conf_source=given)
+        self.logging = Path(folder, "logging.yml") if given else None
+        """What `use_logging` reads: Kedro has read that of the project."""
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return the configuration of ``key``, merged over base and environment."""
@@ -57,6 +61,19 @@ class ConfigLoader(OmegaConfigLoader):
             if key == "catalog":
                 self[key] = {name: self._in_source(entry) for name, entry in self[key].items()}
         return super().__getitem__(key)
+
+    def use_logging(self) -> None:
+        """Log as the configuration says, where it is not the project's own.
+
+        Raises:
+            ParameterError: Its ``logging.yml`` is damaged.
+        """
+        if self.logging and self.logging.is_file():
+            try:
+                LOGGING.configure(yaml.safe_load(self.logging.read_text(encoding="utf-8")))
+            except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
+                raise ParameterError(f"{self.logging}: expected Python's logging configuration, got {error}") from error
+            self.logging = None
 
     @property
     def _is_remote(self) -> bool:
@@ -75,9 +92,12 @@ class ConfigLoader(OmegaConfigLoader):
         inner = [path for path in folder.glob("*/") if (path / base).is_dir()]
         if folder != Path(source) and len(inner) == 1:
             return str(inner[0])
+        fix = (
+            "Correct --conf-source" if _given(source) else "Copy conf/ of the project there, or name it: --conf-source"
+        )
         raise ParameterError(
             f"{source}: expected a folder, or an archive of one, with the default in {base}/, as conf/ is, got "
-            f"{'none there' if folder.exists() else 'no such path'}. Correct --conf-source."
+            f"{'none there' if folder.exists() else 'no such path'}. {fix}."
         )
 
     def _in_source(self, entry: Any) -> Any:

@@ -14,6 +14,7 @@ from leagents_kedro.foundation.output import lasting_output
 from leagents_kedro.foundation.progress import on_screen
 from leagents_kedro.foundation.spelling import no_such
 from leagents_kedro.loop.accounting import DeviceMeter
+from leagents_kedro.loop.configuration import ConfigLoader
 from leagents_kedro.loop.driver import Driver
 from leagents_kedro.loop.interruption import clean_exit
 from leagents_kedro.loop.provenance import code_version
@@ -75,6 +76,8 @@ class CycleSession(KedroServiceSession):
             if known == runtime_params:
                 return context
         context = super().load_context(runtime_params)
+        if isinstance(context.config_loader, ConfigLoader):
+            context.config_loader.use_logging()
         self._contexts.append((runtime_params, context))
         return context
 

@@ -19,9 +19,9 @@ class RunStatusHooks:
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self) -> None:
         """Forget the run before, and have only a whole cycle kept, where that hook is in use."""
+        logging.getLogger("kedro_viz").setLevel(logging.ERROR)  # it warns where its view stays as it was
         viz: Any = sys.modules.get("kedro_viz.integrations.kedro.run_hooks")
         if viz:
             viz.pipeline_run_hook._events.clear()
             viz.pipeline_run_hook._should_collect_events = False
             viz.is_default_run = lambda run_params: is_whole(run_params, "cycle", "__default__")
-            viz.logger.setLevel(logging.ERROR)  # that the view stays as it was is no reason to warn
