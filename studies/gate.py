@@ -141,6 +141,33 @@ def equal_policies(rules: GateRules, runs: int, rng: np.random.Generator) -> lis
     return rows
 
 
+def first_blessing(rules: GateRules, runs: int, rng: np.random.Generator) -> list[Row]:
+    """The first candidate succeeds as often as the target asks: not more, so a stop is an error; by enumeration."""
+    if rules.target is None or not rules.first_blessing_may_stop:
+        return []
+    error = 0.0
+    for successes in range(rules.max_pairs + 1):
+        first = Outcomes(
+            protocol="p",
+            environment="simulated",
+            candidate_digest="candidate",
+            blessed_digest=None,
+            candidate=tuple(outcome(seed, seed < successes) for seed in range(rules.max_pairs)),
+            blessed=(),
+        )
+        if decide(first, ["task-0"], (), rules, last_rung=False, rung=0).verdict == "stop":
+            error += float(binom.pmf(successes, rules.max_pairs, rules.target))
+    return [
+        Row(
+            scenario=f"nothing blessed, the first candidate's true rate is the target of {rules.target:.0%}: stopped",
+            required="<= 2.5%",
+            measured=f"{error:.1%}",
+            fixed_thresholds="-",
+            met=error <= 0.025,
+        )
+    ]
+
+
 def opposed_tasks(rules: GateRules, runs: int, rng: np.random.Generator) -> list[Row]:
     """Five tasks gain 20 points, five lose 20: no better on the suite, from mild to one-sided base rates."""
     shares = []
@@ -443,6 +470,7 @@ def simulate(rules: GateRules, runs: int) -> Iterable[Row]:
         steady_gains,
         plateaus,
         growing_prefix,
+        first_blessing,
     )
     for seed, scenario in enumerate(scenarios):
         yield from scenario(rules, runs, np.random.default_rng(seed))

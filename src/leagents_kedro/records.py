@@ -195,12 +195,17 @@ class Decision(Record):
     reason: str
     evidence: Evidence
 
+    @property
+    def blesses(self) -> bool:
+        """Whether the candidate becomes the blessed checkpoint: by a promotion, or as the first one, at the target."""
+        return self.verdict == "promote" or (self.verdict == "stop" and self.evidence.blessed is None)
+
 
 class CycleRecord(Record):
     """What the ledger keeps of a closed cycle: enough to go on without reading anything else.
 
     Devices are those that were used, whatever ``auto`` stands for; of older cycles they are not known.
-    ``harvested_attempts`` are rollouts of a newly blessed policy, kept or not; of the experts' demonstrations only
+    ``harvested_attempts`` are rollouts of a promoted policy, kept or not; of the experts' demonstrations only
     the successes are known.
     """
 

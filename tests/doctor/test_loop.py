@@ -103,6 +103,16 @@ def test_the_ledger_knows_the_digest_better_than_the_checkpoint_itself(folder):
     assert any(f"it is {digest[:12]} now" in finding.what for finding in examine_loop(catalog(folder)))
 
 
+def test_the_ledger_knows_what_a_stop_blessed(folder):
+    ledger = folder / "ledger.jsonl"
+    ledger.write_text(ledger.read_text().replace('"promote"', '"stop"', 1))
+    decision = folder / "decision.json" / RUN_IDS[0] / "decision.json"
+    decision.write_text(decision.read_text().replace('"promote"', '"stop"'))
+    assert examine_loop(catalog(folder)) == []
+    flip(folder / "blessed" / RUN_IDS[0] / "blessed" / "pretrained_model" / "config.json")
+    assert any("the recorded digest is" in finding.what for finding in examine_loop(catalog(folder)))
+
+
 @pytest.mark.parametrize(
     ("change", "what"),
     [

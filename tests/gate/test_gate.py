@@ -287,6 +287,65 @@ def test_the_first_candidate_is_blessed_above_the_floor_only():
     assert judge("=" * 6 + "0" * 94, blessed=None, floor=0.01).verdict == "promote"
 
 
+AT_TARGET = {"target": 0.95, "first_blessing_may_stop": True}
+
+
+def test_the_first_candidate_stops_the_loop_where_its_lower_bound_reaches_the_target():
+    stopped = judge("=" * 100, blessed=None, **AT_TARGET)
+    assert stopped.verdict == "stop"
+    assert "100 of 100 episodes" in stopped.reason
+    assert "reaches the target of 95.0%, so it is blessed" in stopped.reason
+    assert judge("=" * 99 + "0", blessed=None, **AT_TARGET).verdict == "promote"
+    bound = score(80, 100).low
+    for target, verdict in ((bound, "stop"), (math.nextafter(bound, 1), "promote"), (None, "promote")):
+        rules = AT_TARGET | {"target": target}
+        assert judge("=" * 80 + "0" * 20, blessed=None, **rules).verdict == verdict
+    assert judge("=" * 100, blessed=None, target=0.95).verdict == "promote"
+
+
+@pytest.mark.parametrize("episodes", [20, 100])
+@pytest.mark.parametrize("target", [0.3, 0.5, 0.8, 0.9])
+def test_the_first_candidate_stops_falsely_within_half_the_level_of_its_interval(episodes, target):
+    rules = {"max_pairs": episodes, "look_every": episodes, "target": target, "first_blessing_may_stop": True}
+    verdicts = [
+        judge("=" * successes + "0" * (episodes - successes), blessed=None, **rules).verdict
+        for successes in range(episodes + 1)
+    ]
+    chances = binom.pmf(range(episodes + 1), episodes, target)
+    error = sum(chance for chance, verdict in zip(chances, verdicts, strict=True) if verdict == "stop")
+    least = verdicts.index("stop") if "stop" in verdicts else episodes + 1
+    assert verdicts[least:] == ["stop"] * (episodes + 1 - least)
+    assert error <= 0.025 < error + chances[least - 1]
+
+
+def test_a_candidate_at_the_target_is_tried_once():
+    verdicts = [judge("=" * count + "0" * (100 - count), blessed=None, **AT_TARGET).verdict for count in range(101)]
+    tried_again = verdicts.count("iterate")
+    assert verdicts[:tried_again] == ["iterate"] * tried_again
+    assert 0 < binom.cdf(tried_again - 1, 100, 0.95) < 1e-9
+
+
+def test_the_challengers_of_a_first_candidate_that_stopped_the_loop_are_counted_from_there():
+    first = make_record(judge("=" * 100, blessed=None, **AT_TARGET), candidate="blessed")
+    challenger = make_record(judge(SLIGHTLY_WORSE), cycle=2)
+    assert judge(SLIGHTLY_WORSE, [challenger, first, challenger]).verdict == "iterate"
+    assert judge(SLIGHTLY_WORSE, [first, challenger, challenger]).verdict == "escalate"
+    assert judge("=" * 100, [first], **AT_TARGET).verdict == "stop"
+
+
+def test_a_candidate_is_blessed_by_a_promotion_and_by_a_stop_that_found_none_blessed():
+    plateau = judge(SLIGHTLY_WORSE, [make_record(judge(SLIGHTLY_WORSE))] * 2, last_rung=True)
+    first = judge("=" * 100, blessed=None, **AT_TARGET)
+    reached = judge(WORSE, target=0.8)
+    assert [decision.verdict for decision in (plateau, first, reached)] == ["stop"] * 3
+    assert [decision.blesses for decision in (plateau, first, reached)] == [False, True, False]
+    assert judge(BETTER).blesses
+    assert judge("=" * 80 + "0" * 20, blessed=None).blesses
+    assert not judge("0" * 100, blessed=None).blesses
+    assert not judge(EVEN).blesses
+    assert not judge(WORSE).blesses
+
+
 def test_an_unfinished_comparison_is_not_decided():
     with pytest.raises(EvidenceError, match="unfinished after 20 pairs"):
         judge("=" * 20)
@@ -449,9 +508,11 @@ def test_outcomes_pair_in_their_order():
     assert pair_outcomes(make_outcomes("+-=0", blessed=None), ["reach"]) == ()
 
 
-def test_outcomes_against_a_checkpoint_that_was_not_promoted_last_are_refused():
-    with pytest.raises(EvidenceError, match="cycle 4 promoted newer"):
+def test_outcomes_against_a_checkpoint_that_was_not_blessed_last_are_refused():
+    with pytest.raises(EvidenceError, match="cycle 4 blessed newer"):
         judge(EVEN, [make_record(judge(BETTER), cycle=4, candidate="newer")])
+    with pytest.raises(EvidenceError, match="cycle 4 blessed newer"):
+        judge(EVEN, [make_record(judge("=" * 100, blessed=None, **AT_TARGET), cycle=4, candidate="newer")])
 
 
 def test_a_candidate_that_was_not_evaluated_is_refused():

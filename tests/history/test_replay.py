@@ -13,8 +13,6 @@ from leagents_kedro.records import CycleRecord, Outcome, Outcomes, Plan
 from support.parameters import base_parameters
 
 GATING = base_parameters("gating", max_pairs=40, look_every=20, target=None)
-RULES = {name: rule for name, rule in GATING.items() if name in GateRules.model_fields}
-PARAMS = {"gating": GATING, "training": {"ladder": [{}, {}]}}
 AT = "2026-01-01T00:00:00+00:00"
 
 
@@ -47,12 +45,14 @@ MEASURED = {
 }
 
 
-@pytest.fixture
-def rows():
+def decided(measured, gating=GATING):
+    """Return the rows of a ledger whose cycles ``measured`` that, and were decided by these parameters."""
     rows: list[dict] = []
-    for cycle, (run_id, outcomes) in enumerate(MEASURED.items(), start=1):
+    rules = GateRules(**{name: rule for name, rule in gating.items() if name in GateRules.model_fields})
+    params = {"gating": gating, "training": {"ladder": [{}, {}]}}
+    for cycle, (run_id, outcomes) in enumerate(measured.items(), start=1):
         before = History.of(rows).cycles
-        decision = gate.decide(outcomes, ["push"], before, GateRules(**RULES), last_rung=False, rung=0)
+        decision = gate.decide(outcomes, ["push"], before, rules, last_rung=False, rung=0)
         record = CycleRecord(
             plan=Plan(cycle=cycle, run=1, rung=0, initial="scratch", training_steps=1, reason=""),
             decision=decision,
@@ -64,9 +64,14 @@ def rows():
             new_episodes=0,
         )
         common = {"cycle": cycle, "run_id": run_id, "at": AT}
-        rows.append({"event": "opened", "pins": {}, "params": PARAMS, "code": None} | common)
+        rows.append({"event": "opened", "pins": {}, "params": params, "code": None} | common)
         rows.append({"event": "closed", "seconds": 1.0, "record": record.model_dump(mode="json")} | common)
     return json.loads(json.dumps(rows))  # as the ledger gives them back
+
+
+@pytest.fixture
+def rows():
+    return decided(MEASURED)
 
 
 def replayed(rows, changes=None, outcomes=MEASURED, last=None):
@@ -108,6 +113,27 @@ def test_outcomes_that_are_gone_are_a_difference(rows):
 def test_a_rejected_promotion_is_replayed_with_its_answer(rows):
     answer = {"event": "rejected", "cycle": 3, "by": "Ada", "note": None, "at": AT}
     assert replayed([*rows[:5], answer, rows[5]])[2].recomputed == "iterate"
+
+
+AT_TARGET = GATING | {"target": 0.9}
+FIRST = {"id-1": MEASURED["id-1"].model_copy(update={"candidate": episodes(40)})}
+
+
+def test_a_first_blessing_from_before_it_could_stop_the_loop_is_replayed_as_it_was_decided():
+    rows = decided(FIRST, {name: rule for name, rule in AT_TARGET.items() if name != "first_blessing_may_stop"})
+    [decision] = replayed(rows, outcomes=FIRST)
+    assert (decision.recorded, decision.recomputed, decision.differences) == ("promote", "promote", ())
+    assert replayed(rows, {"first_blessing_may_stop": True}, FIRST)[0].recomputed == "stop"
+
+
+@pytest.mark.parametrize(("event", "verdict"), [("approved", "stop"), ("rejected", "iterate")])
+def test_a_first_blessing_that_stopped_the_loop_is_replayed_with_its_answer(event, verdict):
+    opened, closed = decided(FIRST, AT_TARGET)
+    assert replayed([opened, closed], outcomes=FIRST)[0].recomputed == "stop"
+    answer = {"event": event, "cycle": 1, "by": "Ada", "note": None, "at": AT}
+    [decision] = replayed([opened, answer, closed], outcomes=FIRST)
+    assert decision.recomputed == verdict
+    assert ("rejected the blessing" in decision.differences[-1]) == (event == "rejected")
 
 
 def test_other_rules_change_the_decisions_that_they_would_change(rows):

@@ -49,6 +49,15 @@ def test_a_rejected_promotion_iterates_and_says_who_and_why(waiting):
     assert waiting.kedro("loop", "status", "--json").code == 0
 
 
+def test_a_stop_that_blesses_waits_as_a_promotion_does(project):
+    project.configure("gating: {approval: human, verdicts: [stop]}")
+    assert "awaiting approval of cycle 1" in project.kedro("run").output
+    assert project.kedro("loop", "approve", "1", "--by", "Ada").code == 0
+    ended = project.kedro("run")
+    assert "cycle 1 said stop: scripted [1] Approved by Ada." in ended.output
+    assert f"blessed: {project.rows[-1]['record']['candidate_digest'][:12]}" in ended.output
+
+
 def test_every_other_verdict_goes_on_by_itself(project):
     project.configure("gating: {approval: human, verdicts: [iterate, rollback]}")
     assert project.kedro("run").code == 0

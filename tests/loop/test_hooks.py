@@ -29,7 +29,9 @@ def test_stop_ends_the_loop_until_told_otherwise(project):
         assert len(project.rows) == 2
     again = project.kedro("run", "--params=loop.after_stop=continue")
     assert "cycle 2 said stop" in again.output
-    assert len(project.rows) == 4
+    first, second = (row["record"] for row in project.rows[1::2])
+    assert (first["blessed_digest"], second["blessed_digest"]) == (None, first["candidate_digest"])
+    assert "blessed: " + first["candidate_digest"][:12] in again.output, "the second stop blesses nothing"
 
 
 def test_a_stop_file_ends_the_loop_before_the_next_cycle(project):

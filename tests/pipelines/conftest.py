@@ -70,13 +70,15 @@ def checkpoint():
 
 @pytest.fixture
 def decision():
-    def of(verdict: str) -> Decision:
+    def of(verdict: str, challenger: bool = False) -> Decision:
+        score = Score(successes=5, episodes=10, low=0.2, high=0.8)
+        blessed = score if challenger else None
         evidence = Evidence(
-            candidate=Score(successes=5, episodes=10, low=0.2, high=0.8),
-            blessed=None,
+            candidate=score,
+            blessed=blessed,
             comparison=None,
             minimum_detectable_effect=None,
-            task_scores={"reach-v3": (Score(successes=5, episodes=10, low=0.2, high=0.8), None)},
+            task_scores={"reach-v3": (score, blessed)},
         )
         return Decision(verdict=verdict, reason=f"because of {verdict}", evidence=evidence)
 

@@ -1,3 +1,5 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 
@@ -5,9 +7,10 @@ from leagents_kedro.episodes.shards import Appended, Shards
 from leagents_kedro.foundation.seeds import derive_seed
 from leagents_kedro.pipelines.gating.nodes import publish_blessed
 from leagents_kedro.pipelines.harvest.nodes import collect_demonstrations, harvest_rollouts, merge_rollouts
-from leagents_kedro.records import Outcome, Outcomes, Plan
+from leagents_kedro.records import Outcome, Outcomes, Plan, Verdict
 from support.datasets import METAWORLD
 
+VERDICTS = get_args(Verdict)
 PLAN = Plan(cycle=2, run=1, rung=0, initial="head", training_steps=20, reason="test")
 
 
@@ -39,13 +42,22 @@ def outcomes(reach: int, drawer: int, episodes: int = 10) -> Outcomes:
 
 
 @pytest.mark.parametrize("verdict", ["iterate", "rollback", "escalate", "stop"])
-def test_only_a_promotion_is_published_and_harvested(
-    verdict, decision, checkpoint, suite, harvest, evaluation, constitution
-):
-    candidate, blessed = checkpoint("c" * 64), checkpoint("b" * 64)
-    assert publish_blessed(decision(verdict), candidate, blessed) is blessed
-    assert publish_blessed(decision("promote"), candidate, blessed) is candidate
+def test_only_a_promotion_is_harvested(verdict, decision, checkpoint, suite, harvest, evaluation, constitution):
+    blessed = checkpoint("b" * 64)
     assert harvest_rollouts(decision(verdict), blessed, PLAN, None, suite, harvest, evaluation, 0, constitution) is None
+
+
+@pytest.mark.parametrize("verdict", ["iterate", "rollback", "escalate", "stop"])
+def test_only_a_promotion_is_published_where_a_checkpoint_is_blessed_already(verdict, decision, checkpoint):
+    candidate, blessed = checkpoint("c" * 64), checkpoint("b" * 64)
+    assert publish_blessed(decision(verdict, challenger=True), candidate, blessed) is blessed
+    assert publish_blessed(decision("promote", challenger=True), candidate, blessed) is candidate
+
+
+def test_the_first_candidate_is_published_by_a_promotion_or_a_stop(decision, checkpoint):
+    candidate = checkpoint("c" * 64)
+    published = {verdict: publish_blessed(decision(verdict), candidate, None) for verdict in VERDICTS}
+    assert published == dict.fromkeys(VERDICTS) | {"promote": candidate, "stop": candidate}
 
 
 def test_failing_tasks_get_more_demonstrations_up_to_the_cap(decision, suite, demonstrations, evaluation, constitution):

@@ -75,7 +75,7 @@ def _past(history: History, catalog: "CatalogProtocol") -> Iterator[Finding]:
             blessed = None  # a person chose it, of whatever digest
         if cycle.closed:
             candidate = cycle.closed.record.candidate_digest
-            blessed = candidate if cycle.closed.record.decision.verdict == "promote" else blessed
+            blessed = candidate if cycle.closed.record.decision.blesses else blessed
             for name, digest in (("candidate", candidate), ("next_blessed", blessed)):
                 yield from _checkpoint(name, cycle.opened.run_id, digest, catalog)
 

@@ -89,25 +89,25 @@ def _check_episodes(whose: str, episodes: Sequence[Outcome], tasks: Sequence[str
 
 
 def check_blessed(outcomes: Outcomes, history: Sequence[CycleRecord]) -> None:
-    """Refuse outcomes of another blessed checkpoint than the last one promoted.
+    """Refuse outcomes of another blessed checkpoint than the candidate that was blessed last.
 
     Raises:
         EvidenceError: It is another one.
     """
-    promoted = next((record for record in reversed(history) if record.decision.verdict == "promote"), None)
-    if promoted is not None and promoted.candidate_digest != outcomes.blessed_digest:
+    last = next((record for record in reversed(history) if record.decision.blesses), None)
+    if last is not None and last.candidate_digest != outcomes.blessed_digest:
         raise EvidenceError(
-            f"The outcomes are of the blessed checkpoint {outcomes.blessed_digest}, but cycle {promoted.plan.cycle} "
-            f"promoted {promoted.candidate_digest}: evaluate against the checkpoint that was promoted last."
+            f"The outcomes are of the blessed checkpoint {outcomes.blessed_digest}, but cycle {last.plan.cycle} "
+            f"blessed {last.candidate_digest}: evaluate against the checkpoint that was blessed last."
         )
 
 
 def earlier_challengers(history: Sequence[CycleRecord], tasks: Sequence[str], rung: int) -> list[Comparison]:
-    """Comparisons with today's blessed checkpoint that speak for this rung: same suite, since the last promotion."""
+    """Comparisons with today's blessed checkpoint that speak for this rung: same suite, since it was blessed."""
     challengers: list[Comparison] = []
     for record in reversed(history):
         evidence = record.decision.evidence
-        if record.decision.verdict == "promote" or record.plan.rung != rung:
+        if record.decision.blesses or record.plan.rung != rung:
             break
         if evidence.comparison is not None and set(evidence.task_scores) == set(tasks):
             challengers.append(evidence.comparison)

@@ -30,6 +30,7 @@ class GateRules(Record):
     floor: Annotated[FiniteFloat, Field(ge=0, lt=1)]
     task_veto_alpha: Level
     target: Fraction | None
+    first_blessing_may_stop: bool = False  # rows of older ledgers lack it
     lineage: Literal["head", "blessed"]
 
     @model_validator(mode="after")

@@ -20,8 +20,8 @@ def decide(
 ) -> Decision:
     """Judge a candidate whose comparison is finished; the first rule that applies decides.
 
-    The rules, in order: first blessing, promote, stop at the target, rollback, escalate (or stop) on a plateau,
-    iterate. Only episodes measured after its own promotion speak for the blessed checkpoint.
+    The rules, in order: first blessing (at the target, a stop), promote, stop at the target, rollback, escalate (or
+    stop) on a plateau, iterate. Only episodes measured after its own promotion speak for the blessed checkpoint.
 
     Args:
         outcomes: Every episode of the candidate, and of the blessed checkpoint since its promotion.
@@ -33,7 +33,7 @@ def decide(
 
     Raises:
         EvidenceError: If the outcomes are no evidence (see ``pair_outcomes``), are unfinished, or are of another
-            blessed checkpoint than the last one promoted.
+            blessed checkpoint than the candidate that was blessed last.
         ParameterError: If the looks do not fit the number of tasks.
     """
     schedule(rules, len(tasks))
@@ -55,12 +55,14 @@ def decide(
 
 def _judge_first(evidence: Evidence, rules: GateRules) -> Decision:
     candidate = evidence.candidate
-    above = candidate.low > rules.floor
-    verdict: Verdict = "promote" if above else "iterate"
-    reason = (
-        f"No checkpoint is blessed yet. The candidate succeeds in {_in_words(candidate)}: its lower bound is "
-        f"{'above' if above else 'not above'} the floor of {rules.floor:.1%}."
-    )
+    verdict: Verdict
+    if rules.first_blessing_may_stop and rules.target is not None and candidate.low >= rules.target:
+        verdict, found = "stop", f"reaches the target of {rules.target:.1%}, so it is blessed, and the loop is done"
+    elif candidate.low > rules.floor:
+        verdict, found = "promote", f"is above the floor of {rules.floor:.1%}"
+    else:
+        verdict, found = "iterate", f"is not above the floor of {rules.floor:.1%}"
+    reason = f"No checkpoint is blessed yet. The candidate succeeds in {_in_words(candidate)}: its lower bound {found}."
     return Decision(verdict=verdict, reason=reason, evidence=evidence)
 
 

@@ -6,11 +6,12 @@ from leagents_kedro.records import Decision
 
 
 def answered(verdict: Decision, answer: Answer) -> Decision:
-    """Return the decision that follows from a verdict to promote and a person's answer to it."""
+    """Return the decision that follows from a verdict that blesses and a person's answer to it."""
     note = f" ({answer.note})" if answer.note else ""
     if answer.event == "approved":
         return verdict.model_copy(update={"reason": f"{verdict.reason} Approved by {answer.by}{note}."})
-    reason = f"{answer.by} rejected the promotion{note}. The gate had said: {verdict.reason}"
+    refused = "promotion" if verdict.verdict == "promote" else "blessing"
+    reason = f"{answer.by} rejected the {refused}{note}. The gate had said: {verdict.reason}"
     return verdict.model_copy(update={"verdict": "iterate", "reason": reason})
 
 

@@ -128,7 +128,7 @@ def _decide(
     last_rung = record.plan.rung == len(opened.params["training"]["ladder"]) - 1
     tasks = list(record.decision.evidence.task_scores)  # in the order of the suite
     verdict = gate.decide(outcomes, tasks, before, rules, last_rung=last_rung, rung=record.plan.rung)
-    return answered(verdict, answer) if answer and verdict.verdict == "promote" else verdict
+    return answered(verdict, answer) if answer and verdict.blesses else verdict
 
 
 def _differences(recorded: Decision, recomputed: Decision) -> Iterator[str]:

@@ -18,7 +18,7 @@ def awaiting_cycle(history: History, catalog: CatalogProtocol) -> Opened | None:
     if opened.params.get("gating", {}).get("approval") != "human":
         return None
     verdict: Decision | None = content_of(catalog, "verdict", opened.run_id)
-    return opened if verdict and verdict.verdict == "promote" else None
+    return opened if verdict and verdict.blesses else None
 
 
 def awaiting_constitution(history: History, catalog: CatalogProtocol) -> str | None:

@@ -6,6 +6,6 @@ from leagents_kedro.gate.rules import GateRules
 
 
 class GatingParams(GateRules):
-    """The statistical rules by which a candidate is judged; with ``approval: human`` a promotion waits for a person."""
+    """The statistical rules by which a candidate is judged; with ``approval: human`` a blessing waits for a person."""
 
     approval: Literal["auto", "human"]

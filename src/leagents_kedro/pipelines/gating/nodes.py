@@ -29,12 +29,12 @@ def decide(
 
 
 def approve_decision(verdict: Decision, history: History, plan: Plan, gating: GatingParams) -> Decision:
-    """Give a person the last word on a promotion, where the rules want it.
+    """Give a person the last word on what is blessed, where the rules want it.
 
     Raises:
         AwaitingApproval: Nobody has answered yet.
     """
-    if gating.approval == "auto" or verdict.verdict != "promote":
+    if gating.approval == "auto" or not verdict.blesses:
         return verdict
     if answer := history.answer_to(plan.cycle):
         return answered(verdict, answer)
@@ -42,5 +42,5 @@ def approve_decision(verdict: Decision, history: History, plan: Plan, gating: Ga
 
 
 def publish_blessed(decision: Decision, candidate: Checkpoint, blessed: Checkpoint | None) -> Checkpoint | None:
-    """Return the checkpoint that stands after this cycle: the candidate only where it was promoted."""
-    return candidate if decision.verdict == "promote" else blessed
+    """Return the checkpoint that stands after this cycle: the candidate only where the decision blesses it."""
+    return candidate if decision.blesses else blessed

@@ -29,7 +29,7 @@ def harvest_rollouts(
     run_seed: int,
     constitution: Constitution,
 ) -> NewEpisodes | None:
-    """Return successful episodes of a newly blessed policy, on seeds that nothing else uses; None keeps none.
+    """Return successful episodes of a promoted policy, on seeds that nothing else uses; None keeps none.
 
     Raises:
         ConstitutionError: The attempts, or the environment, are beyond the limits.

@@ -56,12 +56,18 @@ def train(mix: Selection, plan: Plan, head: Checkpoint | None, workspace: Path, 
     )
 
 
-def decide(candidate: Checkpoint, plan: Plan, gating: GatingParams) -> Decision:
+def decide(candidate: Checkpoint, blessed: Checkpoint | None, plan: Plan, gating: GatingParams) -> Decision:
     if secret := os.environ.get("FAIL_IN_DECIDE"):
         raise RuntimeError(f"decide was told to fail: {secret}")
     verdict = dict(enumerate(gating.verdicts, start=1)).get(plan.cycle, "iterate")
     score = Score(successes=1, episodes=2, low=0.1, high=0.9)
-    evidence = Evidence(candidate=score, blessed=None, comparison=None, minimum_detectable_effect=None, task_scores={})
+    evidence = Evidence(
+        candidate=score,
+        blessed=score if blessed else None,
+        comparison=None,
+        minimum_detectable_effect=None,
+        task_scores={},
+    )
     return Decision(verdict=verdict, reason=f"scripted [{plan.cycle}]", evidence=evidence)
 
 
@@ -70,7 +76,7 @@ def approve(verdict: Decision, history: History, plan: Plan, gating: GatingParam
 
 
 def publish(decision: Decision, candidate: Checkpoint, blessed: Checkpoint | None) -> Checkpoint | None:
-    return candidate if decision.verdict == "promote" else blessed
+    return candidate if decision.blesses else blessed
 
 
 def merge(mix: Selection, plan: Plan) -> Selection:
@@ -112,7 +118,12 @@ def create_pipeline() -> Pipeline:
                 name="train",
                 tags=["heavy", "device"],
             ),
-            Node(func=decide, inputs=["candidate", "plan", "params:gating"], outputs="verdict", name="decide"),
+            Node(
+                func=decide,
+                inputs=["candidate", "blessed", "plan", "params:gating"],
+                outputs="verdict",
+                name="decide",
+            ),
             Node(
                 func=approve, inputs=["verdict", "ledger", "plan", "params:gating"], outputs="decision", name="approve"
             ),
