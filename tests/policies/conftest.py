@@ -48,6 +48,11 @@ def rung():
 
 
 @pytest.fixture
+def decayed(rung):
+    return rung.model_copy(update={"scheduler": "cosine", "steps": 40})
+
+
+@pytest.fixture
 def mlp():
     return rung_of("chunked_mlp", steps=12, positions=[0, 3])
 

@@ -1,3 +1,4 @@
+import json
 from itertools import islice
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from leagents_kedro.constitution.commands import training_command
 from leagents_kedro.episodes.shards import Episode, Shards
 from leagents_kedro.episodes.writing import write_episodes
 from leagents_kedro.errors import CheckpointError, ParameterError, TrainingError
@@ -49,7 +51,7 @@ def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
     return left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
 
 
-@pytest.mark.parametrize("policy", ["rung", "mlp"])
+@pytest.mark.parametrize("policy", ["rung", "decayed", "mlp"])
 def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(shards, policy, settings, tmp_path, request):
     rung = request.getfixturevalue(policy)
     undisturbed = train(shards, EPISODES, rung, settings, None, tmp_path / "undisturbed", tmp_path / "frames", silent)
@@ -83,23 +85,41 @@ def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(shards, p
 
 @pytest.mark.parametrize(
     ("policy", "shortcuts"),
-    [("rung", True), ("rung", False), ("mlp", False), pytest.param("mlp", True, marks=pytest.mark.slow)],
+    [
+        ("rung", True),
+        ("rung", False),
+        ("mlp", False),
+        pytest.param("mlp", True, marks=pytest.mark.slow),
+        pytest.param("decayed", False, marks=pytest.mark.slow),
+    ],
 )
 def test_training_is_what_lerobot_train_does(shards, policy, settings, tmp_path, shortcuts, request):
     rung = request.getfixturevalue(policy)
     if rung.policy_type == "act":
         # LeRobot's loader draws from torch's generator once an epoch, so the dropout masks of the two would differ.
         rung = rung.model_copy(update={"options": rung.options | {"dropout": 0.0, "use_vae": False}})
+    import draccus
     from lerobot.configs.default import DatasetConfig
     from lerobot.configs.train import TrainPipelineConfig
+    from lerobot.optim import LRSchedulerConfig
     from lerobot.policies.factory import make_policy_config
     from lerobot.scripts.lerobot_train import train as lerobot_train
 
     switched = settings.model_copy(update={"shortcuts": shortcuts})
     ours = train(shards, EPISODES, rung, switched, None, tmp_path / "ours", tmp_path / "frames", silent)
+    policy = make_policy_config(rung.policy_type, device="cpu", push_to_hub=False, **rung.options)
+    command = training_command(rung, settings).arguments
+    given = {}
+    if schedule := command.get("scheduler"):
+        given = {
+            "use_policy_training_preset": command["use_policy_training_preset"],
+            "optimizer": policy.get_optimizer_preset(),
+            "scheduler": draccus.decode(LRSchedulerConfig, schedule),
+        }
     config = TrainPipelineConfig(
         dataset=DatasetConfig(repo_id="local/mix", root=str(shards.root), episodes=EPISODES),
-        policy=make_policy_config(rung.policy_type, device="cpu", push_to_hub=False, **rung.options),
+        policy=policy,
+        **given,
         output_dir=tmp_path / "theirs",
         seed=settings.seed,
         num_workers=0,
@@ -178,6 +198,18 @@ def test_policies_get_the_batches_that_lerobot_train_gives_them(seen, rung, sett
                 assert torch.equal(mine[key], value), key
             else:
                 assert mine[key] == value, key
+
+
+def test_a_rung_can_let_the_learning_rate_of_any_policy_decay_to_zero(shards, rung, decayed, settings, tmp_path):
+    def rates(rung) -> dict:
+        folder = train(
+            shards, EPISODES, rung, settings, None, tmp_path / str(rung.scheduler), tmp_path / "frames", silent
+        )
+        [first, *_] = json.loads((folder / "training_state" / "optimizer_param_groups.json").read_text())
+        return {name: first.get(name) for name in ("initial_lr", "lr")}
+
+    assert rates(decayed) == {"initial_lr": 1e-3, "lr": 0}
+    assert rates(rung) == {"initial_lr": None, "lr": 1e-3}
 
 
 def test_training_leaves_torch_as_it_was(shards, rung, settings, tmp_path):

@@ -12,10 +12,10 @@ from leagents_kedro.records import Plan, Suite
 def training_command(rung: Rung, training: TrainingSettings) -> Command:
     """Return the training of one rung; without an option that says otherwise it pushes nothing to the Hub."""
     policy = {"type": rung.policy_type, "pretrained_path": rung.pretrained_path, "push_to_hub": False} | rung.options
-    return Command(
-        program="lerobot-train",
-        arguments={"steps": rung.steps, "batch_size": training.batch_size, "policy": policy},
-    )
+    arguments = {"steps": rung.steps, "batch_size": training.batch_size, "policy": policy}
+    if rung.schedule:
+        arguments |= {"use_policy_training_preset": False, "scheduler": rung.schedule}
+    return Command(program="lerobot-train", arguments=arguments)
 
 
 def simulation_command(suite: Suite | SuiteParams, episodes: int) -> Command:

@@ -12,7 +12,9 @@ class Rung(Record):
     """One policy of the ladder.
 
     ``options`` are fields of the policy type's LeRobot configuration. ``pretrained_path`` (a folder or a Hub id) is
-    where training from scratch starts on this rung; a Hub id needs a ``pretrained_revision``.
+    where training from scratch starts on this rung; a Hub id needs a ``pretrained_revision``. With
+    ``scheduler: cosine`` the learning rate rises over the first twentieth of ``steps`` and decays to zero at the last;
+    None leaves it to the policy type, of which many, as ACT, keep it constant.
     """
 
     policy_type: str
@@ -20,6 +22,14 @@ class Rung(Record):
     steps: Annotated[int, Field(ge=1)]
     pretrained_path: str | None
     pretrained_revision: str | None
+    scheduler: Literal["cosine"] | None = None
+
+    @property
+    def schedule(self) -> dict[str, Any] | None:
+        """LeRobot's schedule that stands in the place of the policy type's own; None keeps that."""
+        if self.scheduler is None:
+            return None
+        return {"type": "cosine_annealing_with_warmup", "num_warmup_steps": self.steps // 20}
 
 
 class TrainingSettings(Record):

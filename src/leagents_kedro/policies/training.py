@@ -255,15 +255,17 @@ def _pipeline_config(
     source: Path | None,
 ) -> "TrainPipelineConfig":
     """Return the configuration that ``lerobot-train`` would have had, kept beside every checkpoint."""
+    import draccus
     from lerobot.configs.default import DatasetConfig
     from lerobot.configs.train import TrainPipelineConfig
+    from lerobot.optim import LRSchedulerConfig
 
     policy = policy_config(rung, settings.device, source)
     return TrainPipelineConfig(
         dataset=DatasetConfig("local/mix", root=str(shards.root), episodes=list(episodes), video_backend="pyav"),
         policy=policy,
         optimizer=policy.get_optimizer_preset(),
-        scheduler=policy.get_scheduler_preset(),
+        scheduler=draccus.decode(LRSchedulerConfig, rung.schedule) if rung.schedule else policy.get_scheduler_preset(),
         output_dir=workspace,
         job_name=rung.policy_type,
         seed=settings.seed,
