@@ -306,12 +306,14 @@ def whatif(catalog: CatalogProtocol, params: dict[str, Any], json_wanted: bool) 
 @_on_catalog
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
 @click.option("--json", "json_wanted", is_flag=True, help="Print JSON for programs instead of a table.")
-def doctor(catalog: CatalogProtocol, paths: tuple[Path, ...], json_wanted: bool) -> None:
+@click.option("--all", "everything", is_flag=True, help="Read what all cycles wrote, not only the last ones.")
+def doctor(catalog: CatalogProtocol, paths: tuple[Path, ...], json_wanted: bool, everything: bool) -> None:
     """Check datasets and checkpoints before anything is spent on them; end with 1 where there are errors.
 
     PATH is a folder with a LeRobotDataset or a checkpoint; it is held against the suite of the parameters. Without
-    PATH the loop itself is checked: its ledger, the versions that the ledger names, and the mix, candidate, and
-    blessed checkpoint that the next cycle starts from. With --json, print a list of
+    PATH the loop itself is checked: its ledger, the versions that the ledger names (of all but the last 20 cycles only
+    whether they are there), and the mix, candidate, and blessed checkpoint that the next cycle starts from. With
+    --json, print a list of
 
     \b
         {"severity": "error" | "warning", "where": str, "what": str, "fix": str, "command": str}
@@ -322,7 +324,7 @@ def doctor(catalog: CatalogProtocol, paths: tuple[Path, ...], json_wanted: bool)
 
     with redirect_stdout(sys.stderr):
         found = [finding for path in paths for finding in examine_folder(path, suite_of(catalog))]
-        found += [] if paths else examine_loop(catalog)
+        found += [] if paths else examine_loop(catalog, everything)
     if json_wanted:
         click.echo(report.as_json(found))
     elif found:

@@ -12,6 +12,7 @@ from leagents_kedro.datasets.checkpoint import CheckpointDataset
 from leagents_kedro.datasets.history import HistoryDataset
 from leagents_kedro.datasets.lerobot_shards import LeRobotShards
 from leagents_kedro.datasets.record import RecordDataset
+from leagents_kedro.doctor import loop
 from leagents_kedro.doctor.loop import examine_loop
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.history.history import Closed, Opened
@@ -127,6 +128,23 @@ def test_a_changed_record_is_found(folder, change, what):
     assert what in found.what
     assert str(file) in f"{found.where} {found.what}"
     assert "restore" in found.fix
+
+
+def test_versions_of_old_cycles_must_be_there_and_are_read_where_all_are_asked_for(folder, monkeypatch):
+    monkeypatch.setattr(loop, "RECENT", 1)  # the open cycle
+    record = folder / "decision.json" / RUN_IDS[1] / "decision.json"
+    record.write_text(record.read_text().replace("because", "hearsay"))
+    flip(folder / "candidate" / RUN_IDS[0] / "candidate" / "pretrained_model" / "model.safetensors")
+    assert examine_loop(catalog(folder)) == []
+    assert len(examine_loop(catalog(folder), everything=True)) == 2
+    shutil.rmtree(folder / "candidate" / RUN_IDS[0])
+    catalog(folder)["candidate"].retire(RUN_IDS[1], "retention")
+    (found,) = examine_loop(catalog(folder))
+    assert (found.severity, found.where, found.what) == (
+        "warning",
+        "candidate",
+        "1 version of cycles 1 to 1 deleted by hand",
+    )
 
 
 def test_what_the_open_cycle_reads_must_be_there(folder):

@@ -162,6 +162,14 @@ class PublishedDataset[In, Out](NamedErrors, AbstractVersionedDataset[In, Out | 
         """Whether `retire` deleted this version."""
         return (self._notices / version).exists()
 
+    def versions(self, but: Collection[str] = ()) -> list[str]:
+        """Return the versions that are there, without those of ``but``, which are not looked at."""
+        return [name for name in self._named() if name not in but and Path(self._get_versioned_path(name)).exists()]
+
+    def placed(self) -> set[str]:
+        """Return the versions that have a place here, or a notice of why they are gone; none is looked into."""
+        return {*self._named(), *_names(self._notices)}
+
     @property
     def _notices(self) -> Path:
         """The folder that says why versions were retired: those that are there can be listed without them."""

@@ -3,7 +3,7 @@
 What a cycle inherits is what the ledger says, whatever lies beside it: see `inherited`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -95,9 +95,8 @@ def stray_versions(catalog: CatalogProtocol, history: History) -> dict[str, list
     """Return versions that no row of the ledger names, with the entries that hold them."""
     found: dict[str, list[str]] = {}
     for name, dataset in cycle_datasets(catalog).items():
-        for version in _versions(dataset):
-            if version not in history.versions:
-                found.setdefault(version, []).append(name)
+        for version in _versions(dataset, history.versions):
+            found.setdefault(version, []).append(name)
     return found
 
 
@@ -146,8 +145,10 @@ def _latest(dataset: AbstractVersionedDataset) -> str:
         return NO_VERSION
 
 
-def _versions(dataset: AbstractVersionedDataset) -> list[str]:
+def _versions(dataset: AbstractVersionedDataset, but: Collection[str] = ()) -> list[str]:
+    if isinstance(dataset, PublishedDataset):
+        return dataset.versions(but)
     try:
-        return list(dataset.list_versions(full_path=False))
+        return [version for version in dataset.list_versions(full_path=False) if version not in but]
     except VersionNotFoundError:
         return []

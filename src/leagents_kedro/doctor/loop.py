@@ -1,11 +1,11 @@
 """The checks of the loop: its ledger, the versions that the ledger names, and what the next cycle starts from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leagents_kedro.datasets.checkpoint import CheckpointDataset, recorded_digest
-from leagents_kedro.datasets.published import is_empty
+from leagents_kedro.datasets.published import PublishedDataset, is_empty
 from leagents_kedro.datasets.versions import NO_VERSION, inherited, version_of
 from leagents_kedro.doctor.checkpoints import changed, examine_checkpoint
 from leagents_kedro.doctor.datasets import examine_dataset
@@ -13,6 +13,7 @@ from leagents_kedro.doctor.inheritance import examine_inheritance, examine_stray
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import LeAgentsError
 from leagents_kedro.foundation.findings import Finding, error, warning
+from leagents_kedro.foundation.spelling import counted
 from leagents_kedro.foundation.typed import typed
 from leagents_kedro.history.history import Cycle, History
 from leagents_kedro.policies.checkpoints import checkpoint_digest
@@ -23,13 +24,20 @@ if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
 
 _RESTORE = "restore the version from a copy"
+_NEEDLESS = "none needed, unless that cycle is to be replayed or compared"
 
 
-def examine_loop(catalog: "CatalogProtocol") -> list[Finding]:
+RECENT = 20
+"""How many cycles are read where not all are asked for: the doctor, and the loop itself, read them when they were."""
+
+
+def examine_loop(catalog: "CatalogProtocol", everything: bool = False) -> list[Finding]:
     """Return what is wrong with the past of the loop, and with what its next cycle starts from.
 
     Args:
         catalog: That of the project; an entry that it lacks is not looked at.
+        everything: Whether to read the versions of all cycles; of those before the last `RECENT` they only have to be
+            there otherwise.
 
     Raises:
         ParameterError: The suite is unknown.
@@ -38,7 +46,7 @@ def examine_loop(catalog: "CatalogProtocol") -> list[Finding]:
         history: History = catalog["ledger"].load()
     except LeAgentsError as fault:
         return [error("ledger", str(fault), "restore it from a copy, or remove the row that is named and all below it")]
-    return list(dict.fromkeys([*_past(history, catalog), *_present(history, catalog, suite_of(catalog))]))
+    return list(dict.fromkeys([*_past(history, catalog, everything), *_present(history, catalog, suite_of(catalog))]))
 
 
 def suite_of(catalog: "CatalogProtocol") -> Suite | None:
@@ -64,20 +72,37 @@ def examine_folder(folder: Path, suite: Suite | None) -> list[Finding]:
     return [error(folder, f"{what}, is neither" if folder.is_dir() else f"{what}, is no folder", "correct the path")]
 
 
-def _past(history: History, catalog: "CatalogProtocol") -> Iterator[Finding]:
+def _past(history: History, catalog: "CatalogProtocol", everything: bool) -> Iterator[Finding]:
     yield from examine_inheritance(catalog, history)
     yield from examine_strays(catalog, history)
     cycles = [cycle for run in history.runs for cycle in run.cycles]
+    unread = 0 if everything else max(0, len(cycles) - RECENT)
+    yield from _places(cycles[:unread], catalog)
     blessed: str | None = None
-    for cycle in cycles:
-        yield from _versions(cycle, catalog)
+    for place, cycle in enumerate(cycles):
+        if place >= unread:
+            yield from _versions(cycle, catalog)
         if history.blessed_since(number := cycle.opened.cycle) == number:
             blessed = None  # a person chose it, of whatever digest
         if cycle.closed:
             candidate = cycle.closed.record.candidate_digest
             blessed = candidate if cycle.closed.record.decision.blesses else blessed
-            for name, digest in (("candidate", candidate), ("next_blessed", blessed)):
+            for name, digest in (("candidate", candidate), ("next_blessed", blessed)) if place >= unread else ():
                 yield from _checkpoint(name, cycle.opened.run_id, digest, catalog)
+
+
+def _places(cycles: Sequence[Cycle], catalog: "CatalogProtocol") -> Iterator[Finding]:
+    """What closed cycles wrote is still there, or retention deleted it; nothing is read."""
+    names = dict.fromkeys(name for cycle in cycles for name in cycle.opened.pins if name in catalog)
+    datasets = {name: dataset for name in names if isinstance(dataset := catalog.get(name), PublishedDataset)}
+    for name, dataset in datasets.items():
+        placed = dataset.placed()
+        written = (
+            cycle.opened for cycle in cycles if cycle.closed and cycle.opened.pins.get(name) == cycle.opened.run_id
+        )
+        if gone := [opened.cycle for opened in written if opened.run_id not in placed]:
+            what = f"{counted(len(gone), 'version')} of cycles {gone[0]} to {gone[-1]} deleted by hand"
+            yield warning(name, what, _NEEDLESS)
 
 
 def _versions(cycle: Cycle, catalog: "CatalogProtocol") -> Iterator[Finding]:
@@ -113,7 +138,7 @@ def _versions(cycle: Cycle, catalog: "CatalogProtocol") -> Iterator[Finding]:
             yield error(where, what, _RESTORE)
     if gone:
         what = f"{', '.join(gone)} of cycle {cycle.opened.cycle} ({cycle.opened.run_id}) were deleted by hand"
-        yield warning("data", what, "none needed, unless that cycle is to be replayed or compared")
+        yield warning("data", what, _NEEDLESS)
 
 
 def _checkpoint(name: str, version: str, digest: str | None, catalog: "CatalogProtocol") -> Iterator[Finding]:
