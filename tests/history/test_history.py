@@ -109,7 +109,8 @@ def test_the_next_cycle_is_the_open_one():
         ([opened(1), answer(cycle=2)], "not open or was"),
         ([opened(1), answer(cycle=1), answer(cycle=1)], "Row 3"),
         ([answer()], "to a cycle or to a constitution"),
-        ([{"event": "paused"}], "Row 1 of the ledger is malformed"),
+        ([{"event": "paused"}], "Row 1 of the ledger is malformed: row.event: expected one of abandoned, adopted"),
+        ([{"cycle": 1}], "resumed, seed, got 'none'. It was edited"),
         ([opened(1) | {"cycle": "one"}], "cycle"),
     ],
 )

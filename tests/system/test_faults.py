@@ -72,6 +72,31 @@ def test_tasks_that_are_added_are_demonstrated_before_the_next_cycle(server: Ser
     assert closed["record"]["evaluation_device"] == "cpu"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("left", [(), ("01_raw/demonstrations",)])
+def test_a_supplement_that_was_killed_is_finished_by_the_next_command(server, after_one_cycle, left) -> None:
+    parameters = after_one_cycle.path / "conf/local/parameters.yml"
+    parameters.write_text(parameters.read_text().replace("tasks: [reach-v3]", "tasks: [reach-v3, drawer-close-v3]"))
+    command = ("run", "--params=loop.max_cycles=2,retention.keep_last=null")
+    assert server.run(after_one_cycle, *command).code == 0
+    ledger = after_one_cycle.path / "data/ledger.jsonl"
+    rows = ledger.read_text().splitlines(keepends=True)
+    added, cycle = (json.loads(row)["run_id"] for row in rows[3:5])
+    for version in after_one_cycle.path.glob(f"data/*/*/{cycle}"):
+        shutil.rmtree(version)
+    for version in after_one_cycle.path.glob(f"data/*/*/{added}"):
+        if version.parent.relative_to(after_one_cycle.path / "data").as_posix() not in left:
+            shutil.rmtree(version)
+    ledger.write_text("".join(rows[:4]))
+    ended = server.run(after_one_cycle, *command)
+    assert ended.code == 0, ended.output
+    rows = after_one_cycle.rows("ledger")
+    assert [row["event"] for row in rows] == ["seed", "opened", "closed"] * 2
+    assert rows[4]["pins"]["mix"] == added
+    (mix,) = (after_one_cycle.path / "data/05_model_input/mix" / added).iterdir()
+    assert {"Reach a goal position", "Push and close a drawer"} == set(Shards(mix).tasks)
+
+
 @pytest.fixture
 def disk(project: Project) -> Iterator[Callable[[str], None]]:
     """A small disk of its own below ``data``; called with mount options it changes them."""

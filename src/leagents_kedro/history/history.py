@@ -344,8 +344,13 @@ def _row(row: dict[str, Any], number: int) -> Row:
     try:
         return _ROW.validate_python(row)
     except ValidationError as error:
+        schema = _ROW.json_schema()
+        if row.get("event") in (events := schema["discriminator"]["mapping"]):
+            what = faults(error, "row", schema)
+        else:
+            what = f"row.event: expected one of {', '.join(events)}, got {row.get('event', 'none')!r}"
         raise LedgerError(
-            f"Row {number} of the ledger is malformed: {faults(error, 'row', _ROW.json_schema())}. It was edited, or "
+            f"Row {number} of the ledger is malformed: {what}. It was edited, or "
             "written by another version of the project; restore the file from a copy, or remove this row and all below."
         ) from error
 
