@@ -1,12 +1,15 @@
 """Killed anywhere, or asked to stop, the real loop ends up as if nothing had happened: see `torture`."""
 
+import json
 import signal
 import subprocess
 import sys
 
 import pytest
+import yaml
 
 from torture.points import (
+    PARAMETERS,
     ROOT,
     Point,
     Project,
@@ -118,3 +121,17 @@ def test_a_killed_training_goes_on_with_the_frames_that_it_would_have_seen(refer
     resumed = server.run(project)
     assert killed.frames == reference.ended.frames[:4]
     assert resumed.frames == reference.ended.frames[2:], "the last checkpoint was made after two steps"
+
+
+@pytest.mark.slow
+def test_a_killed_training_of_a_policy_of_ours_leaves_what_an_undisturbed_one_does(server, tmp_path):
+    parameters = yaml.safe_load(PARAMETERS)
+    [act] = parameters["training"]["ladder"]
+    options = {"chunk_size": 10, "n_action_steps": 10, "hidden_dim": 16, "positions": [0, 4, 36]}
+    parameters["training"]["ladder"] = [act | {"policy_type": "chunked_mlp", "options": options}]
+    reference, project = (Project.create(tmp_path / name / "project", json.dumps(parameters)) for name in ("a", "b"))
+    undisturbed = Reference.of(reference, server)
+    killed = server.run(project, at=first(undisturbed, "step", nth=4).at)
+    assert killed.frames == undisturbed.ended.frames[:4]
+    published = project.published
+    assert not list(undisturbed.failures(project, killed, published, server.run(project)))
