@@ -72,6 +72,34 @@ class Plan(Record):
     reason: str
 
 
+class AmplificationPlan(Record):
+    """How a source episode is replayed in another scene: `simulation.replays`.
+
+    ``frames`` names what each segment is moved with. The move is blended in over the share ``blend`` of a segment's
+    path; a segment begins ``early`` steps before its contact. The hand is waited for where it is more than
+    ``tolerance`` metres from its path, and drawn back by ``gain`` units of the action a metre.
+    """
+
+    frames: Annotated[tuple[str, ...], Field(min_length=1)]
+    blend: Annotated[float, Field(gt=0)] = 0.7
+    tolerance: Annotated[float, Field(gt=0)] = 0.02
+    gain: Annotated[float, Field(gt=0)] = 20
+    early: Count = 0
+
+
+class Recipe(Record):
+    """How the demonstrations of a task are made: the number of the source, the plan, and the share that succeeded.
+
+    ``rate`` was found in scenes that only the search uses, for which it ran ``trials`` replays.
+    """
+
+    task: str
+    source: Count
+    plan: AmplificationPlan
+    rate: Annotated[float, Field(ge=0, le=1)]
+    trials: Count
+
+
 class Selection(Record):
     """The episodes of the mix that a candidate is trained on, by task sentence."""
 

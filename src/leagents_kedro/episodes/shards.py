@@ -11,7 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from leagents_kedro.episodes.columns import Features, read_table, recorded_features, schema_of
+from leagents_kedro.episodes.columns import (
+    Features,
+    numeric_features,
+    read_columns,
+    read_table,
+    recorded_features,
+    schema_of,
+)
 from leagents_kedro.episodes.format import DATA_PATH
 from leagents_kedro.errors import EpisodesError
 from leagents_kedro.foundation.files import FileState
@@ -137,6 +144,17 @@ class Shards:
         files = self._described_files()
         parts = [(_part if file.size <= _SMALL else _part.__wrapped__)(file, self.tasks) for file in files]
         return EpisodeIndex(*map(np.concatenate, zip(*parts, strict=True)))
+
+    def episode(self, episode_index: int) -> Episode:
+        """Return the numbers of one episode, without its images.
+
+        Raises:
+            EpisodesError: A file is missing, unfinished, or holds something else than the features say.
+        """
+        features = numeric_features(recorded_features(self.features))
+        row = int(np.flatnonzero(self.index.episode_index == episode_index)[0])
+        columns = read_columns(self.data_files, features, [episode_index])
+        return Episode(self.tasks[self.index.task[row]], columns)
 
     def episode_table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Return ``meta/episodes``, one row an episode, with ``columns`` or all of them.

@@ -71,6 +71,8 @@ class PreflightHooks:
         demonstrations = catalog.load("params:demonstrations")
         if demonstrations.source == "experts":
             environment_of(suite.environment).check_experts()
+        if demonstrations.amplify:
+            environment_of(suite.environment).check_frames()
         plan = propose_plan(
             history,
             head,
@@ -97,7 +99,7 @@ class PreflightHooks:
 def _first_attempts(demonstrations: DemonstrationParams, suite: Suite) -> int:
     """Return how many attempts the first demonstrations may take."""
     attempts = demonstrations.initial_per_task * demonstrations.max_attempts_factor
-    return len(suite.tasks) * attempts if demonstrations.source == "experts" else 0
+    return len(suite.tasks) * attempts if demonstrations.grows else 0
 
 
 def _check_mix(

@@ -7,18 +7,30 @@ from pydantic import Field, model_validator
 from leagents_kedro.records import Count, Record
 
 
+class Amplification(Record):
+    """How demonstrations are made of few: the best of ``sources_per_task`` is replayed in other scenes.
+
+    A task in which no plan succeeds in a share of ``min_rate`` is refused.
+    """
+
+    sources_per_task: Annotated[int, Field(ge=1)]
+    min_rate: Annotated[float, Field(ge=0, le=1)]
+
+
 class DemonstrationParams(Record):
     """Source and schedule of demonstrations.
 
     The first mix holds ``initial_per_task`` of each task. Every cycle collects ``growth_per_task`` more, and
     ``failing_factor`` times as many of a task whose success rate is below ``failing_below``, until the mix holds
-    ``cap_per_task`` of it. Only ``experts`` can grow: a ``folder`` or a ``hub`` dataset is imported whole, once.
+    ``cap_per_task`` of it. A ``folder`` or a ``hub`` dataset is imported whole, once, and does not grow, unless its
+    episodes are to ``amplify``. ``action_noise`` is that of experts, or of what is amplified.
     """
 
     source: Literal["experts", "folder", "hub"]
     folder: str | None
     repo_id: str | None
     revision: str | None
+    amplify: Amplification | None
     initial_per_task: Annotated[int, Field(ge=1)]
     growth_per_task: Count
     cap_per_task: Annotated[int, Field(ge=1)]
@@ -26,6 +38,11 @@ class DemonstrationParams(Record):
     failing_factor: Annotated[int, Field(ge=1)]
     action_noise: Annotated[float, Field(ge=0)]
     max_attempts_factor: Annotated[int, Field(ge=1)]
+
+    @property
+    def grows(self) -> bool:
+        """Whether there can be ever more of them."""
+        return self.source == "experts" or self.amplify is not None
 
     @model_validator(mode="after")
     def _names_its_source(self) -> "DemonstrationParams":

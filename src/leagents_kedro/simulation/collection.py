@@ -1,12 +1,15 @@
-"""Successful episodes of experts, as many as are asked for."""
+"""Successful episodes of experts, or of what is amplified, as many as are asked for."""
 
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
+from pathlib import Path
 
 from leagents_kedro.constitution.commands import simulation_command
 from leagents_kedro.constitution.limits import Constitution, require
+from leagents_kedro.episodes.checks import check_dataset
+from leagents_kedro.episodes.selection import select_episodes
 from leagents_kedro.episodes.shards import Episode, NewEpisodes
 from leagents_kedro.errors import SimulationError
 from leagents_kedro.foundation.progress import progress_bar
@@ -14,10 +17,14 @@ from leagents_kedro.foundation.seeds import derive_seed
 from leagents_kedro.parameters.demonstrations import DemonstrationParams
 from leagents_kedro.parameters.evaluation import EvaluationParams
 from leagents_kedro.records import Outcome, Suite
+from leagents_kedro.simulation.amplification import amplified
 from leagents_kedro.simulation.environments import Trial
-from leagents_kedro.simulation.simulator import simulator
+from leagents_kedro.simulation.recipes import MOST_TRIALS
+from leagents_kedro.simulation.simulator import Simulator, simulator
 
 logger = logging.getLogger(__name__)
+
+_ATTEMPTS_OF_SOURCES = 20  # of an expert, for each source
 
 
 def collect_episodes(
@@ -28,33 +35,82 @@ def collect_episodes(
     run_seed: int,
     cycle: int,
     constitution: Constitution,
+    recipes: Path,
     *,
     demands_all: bool = True,
 ) -> NewEpisodes:
-    """Return ``requests`` successful expert episodes by task, on seeds that belong to ``cycle`` alone.
+    """Return ``requests`` successful episodes by task, on seeds that belong to ``cycle`` alone.
 
-    Unless it ``demands_all``, there are fewer where experts do not succeed often enough.
+    They are experts', or where ``demonstrations.amplify`` says so replays of few demonstrations; how they are replayed
+    is kept in the folder ``recipes``. Unless it ``demands_all``, there are fewer where they succeed too seldom.
 
     Raises:
         ConstitutionError: The attempts, or the environment, are beyond the limits.
-        ParameterError: The environment has no experts.
-        SimulationError: An expert does not succeed often enough, or an environment failed.
+        ParameterError: The environment has no experts, or does not tell of hand and frames.
+        EpisodesError: The demonstrations to amplify cannot be read, or lack a task.
+        SimulationError: Too few attempts succeed, or an environment failed.
     """
     total = sum(requests.values())
     require(constitution, simulation_command(suite, total * demonstrations.max_attempts_factor))
+    environments = simulator(suite, evaluation)
+    trial_of: Callable[[str, int], Trial] = Trial
+    if demonstrations.amplify:
+        require(constitution, simulation_command(suite, MOST_TRIALS * demonstrations.amplify.sources_per_task))
+        sources = partial(_sources, suite, demonstrations, environments, run_seed)
+        known = amplified(suite, requests, demonstrations, environments, sources, run_seed, recipes)
+        trial_of = lambda task, seed: known[task].replay(seed)  # noqa: E731
     with progress_bar("collect", total, "episode") as show:
         episodes = successful_episodes(
             requests,
             partial(
-                simulator(suite, evaluation).demonstrate,
+                environments.demonstrate,
                 action_noise=demonstrations.action_noise,
                 progress=lambda attempts, successes: show(successes, f"{attempts} attempts"),
             ),
             seed_names=(run_seed, cycle),
             max_attempts_factor=demonstrations.max_attempts_factor,
             demands_all=demands_all,
+            trial_of=trial_of,
         )
     return NewEpisodes(tuple(episodes), suite.features, suite.fps, suite.environment)
+
+
+def demonstrated_dataset(demonstrations: DemonstrationParams) -> Path:
+    """Return the folder of a dataset that was demonstrated elsewhere, downloaded if it is on the Hub."""
+    from huggingface_hub import snapshot_download
+
+    if demonstrations.source == "folder":
+        return Path(str(demonstrations.folder)).expanduser()
+    repo_id, revision = str(demonstrations.repo_id), str(demonstrations.revision)
+    return Path(snapshot_download(repo_id, repo_type="dataset", revision=revision))
+
+
+def _sources(
+    suite: Suite, demonstrations: DemonstrationParams, environments: Simulator, run_seed: int, tasks: Sequence[str]
+) -> dict[str, list[Episode]]:
+    """Return the first demonstrations of each task, at least one and as many as may be chosen from."""
+    assert demonstrations.amplify, "without, there is nothing to amplify"
+    number = demonstrations.amplify.sources_per_task
+    if demonstrations.source != "experts":
+        sentences = {task.name: task.sentence for task in suite.tasks if task.name in tasks}
+        shards = check_dataset(demonstrated_dataset(demonstrations))
+        chosen = select_episodes(shards.index, shards.tasks, list(sentences.values()), None)
+        return {task: [shards.episode(index) for index in chosen[sentences[task]][:number]] for task in tasks}
+    with progress_bar("demonstrate", number * len(tasks), "episode") as show:
+        found = successful_episodes(
+            dict.fromkeys(tasks, number),
+            partial(environments.demonstrate, action_noise=0, progress=lambda _, successes: show(successes, "")),
+            seed_names=("source", run_seed),
+            max_attempts_factor=_ATTEMPTS_OF_SOURCES,
+            demands_all=False,
+        )
+    sentence_of = {task.sentence: task.name for task in suite.tasks}
+    sources: dict[str, list[Episode]] = {task: [] for task in tasks}
+    for episode in found:
+        sources[sentence_of[episode.sentence]].append(episode)
+    if none := [task for task, episodes in sources.items() if not episodes]:
+        raise SimulationError(f"task {', '.join(none)}: no expert succeeded, so there is nothing to amplify")
+    return sources
 
 
 def successful_episodes(
@@ -64,6 +120,7 @@ def successful_episodes(
     seed_names: tuple[str | int, ...],
     max_attempts_factor: int,
     demands_all: bool = True,
+    trial_of: Callable[[str, int], Trial] = Trial,
 ) -> list[Episode]:
     """Return as many successful episodes of each task as ``requests`` says, task by task.
 
@@ -72,6 +129,7 @@ def successful_episodes(
 
     Args:
         attempt: Returns what came of each trial, with its episode if it succeeded.
+        trial_of: Makes a trial of task and seed.
 
     Raises:
         SimulationError: ``max_attempts_factor`` attempts an episode did not give enough successes of a task, and it
@@ -81,7 +139,7 @@ def successful_episodes(
     unused = {task: iter(range(count * max_attempts_factor)) for task, count in requests.items()}
     while True:
         trials = [
-            Trial(task, derive_seed("demonstration", *seed_names, task, index=index))
+            trial_of(task, derive_seed("demonstration", *seed_names, task, index=index))
             for task, count in requests.items()
             for index in islice(unused[task], count - len(found[task]))
         ]
@@ -93,7 +151,7 @@ def successful_episodes(
     for task, count in requests.items():
         if len(found[task]) < count:
             told = (
-                f"task {task}: {len(found[task])} of {count * max_attempts_factor} attempts of the expert succeeded, "
+                f"task {task}: {len(found[task])} of {count * max_attempts_factor} attempts succeeded, "
                 f"expected {count}; lower action_noise or allow longer episodes"
             )
             if demands_all:

@@ -1,4 +1,4 @@
-"""Demonstrations by the scripted experts of an environment."""
+"""Demonstrations by the scripted experts of an environment, or by one demonstration that is replayed."""
 
 import numpy as np
 
@@ -6,27 +6,33 @@ from leagents_kedro.episodes.shards import Episode
 from leagents_kedro.records import Outcome
 from leagents_kedro.simulation.environments import Trial
 from leagents_kedro.simulation.pool import EnvironmentPool
+from leagents_kedro.simulation.replays import Replay, replaying
 from leagents_kedro.simulation.rollouts import EpisodeRun
 
 
 def demonstrate(trial: Trial, pool: EnvironmentPool, action_noise: float) -> tuple[Outcome, Episode | None]:
-    """Return what came of an expert's attempt, with its episode if it succeeded.
+    """Return what came of an expert's attempt, or of a replay, with its episode if it succeeded.
 
-    The seed draws the placement as well as Gaussian noise of standard deviation ``action_noise`` on the expert's
-    actions, which are clipped to [-1, 1] and recorded as applied.
+    The seed draws the placement as well as Gaussian noise of standard deviation ``action_noise`` on the actions, which
+    are clipped to [-1, 1]. An expert's are recorded as applied. Of a replay noise spares the gripper, and what is
+    recorded are the actions without it, so that a policy learns to come back: Laskey et al. 2017, arXiv:1703.09327.
 
     Raises:
-        ParameterError: The environment has no experts.
+        ParameterError: The environment has no experts, or does not tell of hand and frames.
         SimulationError: The environment failed; names task, seed, and step.
     """
-    expert = pool.environment.expert(trial.task)
+    replay = trial if isinstance(trial, Replay) else None
+    teacher = replaying(replay, pool.environment) if replay else pool.environment.expert(trial.task)
     noise = np.random.default_rng(trial.seed)
     run = EpisodeRun(trial, pool, keep_episode=True)
     try:
         while not run.ended:
-            action = expert(run.observation)
-            action = (action + noise.normal(0, action_noise, action.shape)).clip(-1, 1).astype(np.float32)
-            run.apply([action])
+            action = teacher(run.observation)
+            drawn = noise.normal(0, action_noise, action.shape)
+            if replay:
+                drawn[3:] = 0
+            applied = (action + drawn).clip(-1, 1).astype(np.float32)
+            run.apply([applied], label=action.astype(np.float32) if replay else None)
     finally:
         run.leave()
     outcome, episode = run.result()

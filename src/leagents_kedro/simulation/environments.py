@@ -51,6 +51,9 @@ class Environment:
     extra: ClassVar[str | None] = None
     """LeRobot's extra that installs the simulator, where it has another name than the type."""
 
+    hand_step: ClassVar[float] = 0
+    """Metres that the hand moves in a step under an action of 1, whose first three numbers are x, y, and z."""
+
     def __init__(self, name: str):
         self.name = name
 
@@ -103,6 +106,43 @@ class Environment:
             ParameterError: This environment has none.
         """
         raise ParameterError(self._without_experts())
+
+    def hand(self, observation: dict[str, Any]) -> np.ndarray:
+        """Return where the hand is (3,), in metres.
+
+        Raises:
+            ParameterError: This environment does not tell.
+        """
+        raise ParameterError(self._without_frames())
+
+    def frames(self, observation: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Return the poses (4, 4) of what is placed anew in each episode, by name; ``goal`` is where a task is to end.
+
+        Raises:
+            ParameterError: This environment does not tell.
+        """
+        raise ParameterError(self._without_frames())
+
+    def check_frames(self) -> None:
+        """Check that observations tell of hand and frames.
+
+        Raises:
+            ParameterError: They do not.
+        """
+        if not self.has_frames():
+            raise ParameterError(self._without_frames())
+
+    @classmethod
+    def has_frames(cls) -> bool:
+        """Whether demonstrations can be amplified."""
+        return cls.frames is not Environment.frames
+
+    def _without_frames(self) -> str:
+        having = sorted(name for name, kind in _known().items() if kind.has_frames())
+        return (
+            f"environment {self.name!r} does not tell where its hand and objects are, so demonstrations cannot be "
+            f"amplified; only {', '.join(having)} does: set demonstrations.amplify to null"
+        )
 
     def check_experts(self) -> None:
         """Check that there are scripted policies.

@@ -131,12 +131,12 @@ class EpisodeRun:
             self.leave()
             raise self.failure(f"the environment raised {error!r}") from error
 
-    def apply(self, actions: Iterable[np.ndarray]) -> None:
-        """Apply one action after the other until the episode ends."""
+    def apply(self, actions: Iterable[np.ndarray], label: np.ndarray | None = None) -> None:
+        """Apply one action after the other until the episode ends; recorded is the ``label``, if there is one."""
         for action in actions:
             if self.ended:
                 break
-            self._step(action)
+            self._step(action, action if label is None else label)
 
     def leave(self) -> None:
         """Give the environment back, or close it where the episode was cut short."""
@@ -149,7 +149,7 @@ class EpisodeRun:
         """Return the error that says where ``what`` happened."""
         return SimulationError(f"task {self.trial.task}, seed {self.trial.seed}, step {self.length}: {what}")
 
-    def _step(self, action: np.ndarray) -> None:
+    def _step(self, action: np.ndarray, label: np.ndarray) -> None:
         try:
             observation, reward, terminated, truncated, info = self.env.step(action)
         except Exception as error:
@@ -158,7 +158,7 @@ class EpisodeRun:
             raise self.failure("the environment's info has no 'is_success', so success cannot be known")
         success = bool(info["is_success"])
         if self._recording:
-            self._recording.add(self.observation, action, float(reward), success)
+            self._recording.add(self.observation, label, float(reward), success)
         self.observation = observation
         self.length += 1
         self.sum_reward += float(reward)

@@ -12,10 +12,12 @@ from leagents_kedro.simulation import workers
 from leagents_kedro.simulation.environments import Trial
 from leagents_kedro.simulation.station import (
     ExpertRequest,
+    FramesRequest,
     PolicyFile,
     PolicyRequest,
     Progress,
     Rollout,
+    Scene,
     Station,
     SuiteRequest,
 )
@@ -65,16 +67,26 @@ class Simulator:
     def demonstrate(
         self, trials: Sequence[Trial], *, action_noise: float, progress: Progress | None = None
     ) -> list[Rollout]:
-        """Return what came of an expert's attempt at each trial, with its episode if it succeeded.
+        """Return what came of each trial's replay, or an expert's attempt at it, with its episode if it succeeded.
 
         Raises:
-            ParameterError: The environment has no experts.
+            ParameterError: The environment has no experts, or does not tell of hand and frames.
             SimulationError: An environment failed or hung; names the episode.
         """
         request = ExpertRequest(
             self.environment, self.options, self.shortcuts, self.sentences, tuple(trials), action_noise
         )
         return self._run(request, self._processes(trial.task for trial in trials), progress)
+
+    def first_frames(self, trials: Sequence[Trial]) -> list[Scene]:
+        """Return the frames at the beginning of each trial, with the outcome of an episode without steps.
+
+        Raises:
+            ParameterError: The environment does not tell of hand and frames.
+            SimulationError: An environment failed or hung; names the episode.
+        """
+        request = FramesRequest(self.environment, self.options, self.shortcuts, self.sentences, tuple(trials))
+        return self._run(request, self._processes(trial.task for trial in trials), None)
 
     def describe(self, tasks: Sequence[str]) -> Suite:
         """Return the suite of ``tasks``, names of tasks or groups.
@@ -95,7 +107,9 @@ class Simulator:
     def _processes(self, tasks: Iterable[str]) -> int:
         return workers.usual_number(len(set(tasks))) if self.workers == "auto" else self.workers
 
-    def _run(self, request: PolicyRequest | ExpertRequest, processes: int, progress: Progress | None) -> list[Rollout]:
+    def _run(
+        self, request: PolicyRequest | ExpertRequest | FramesRequest, processes: int, progress: Progress | None
+    ) -> list[Any]:
         if self._runs_here(processes):
             return request.run(_station, progress)
         return workers.distribute(request, processes, self.episode_timeout_s, progress)

@@ -13,12 +13,14 @@ from leagents_kedro.simulation.demonstrations import demonstrate
 from leagents_kedro.simulation.environments import Trial
 from leagents_kedro.simulation.observations import episode_features
 from leagents_kedro.simulation.pool import EnvironmentPool
-from leagents_kedro.simulation.rollouts import roll_out
+from leagents_kedro.simulation.rollouts import EpisodeRun, roll_out
+from leagents_kedro.simulation.sources import Frames
 
 if TYPE_CHECKING:
     from leagents_kedro.policies.actor import Actor
 
 type Rollout = tuple[Outcome, Episode | None]
+type Scene = tuple[Outcome, Frames]
 type Progress = Callable[[int, int], None]
 
 _KEPT_ACTORS = 2  # a candidate and a blessed checkpoint
@@ -120,6 +122,24 @@ class ExpertRequest(_Request):
             if progress:
                 progress(len(rolled), sum(outcome.success for outcome, _ in rolled))
         return rolled
+
+
+@dataclass(frozen=True)
+class FramesRequest(_Request):
+    """A look at how scenes begin: where an amplifier finds what demonstrations are moved with."""
+
+    trials: tuple[Trial, ...]
+
+    def run(self, station: Station, progress: Progress | None = None) -> list[Scene]:
+        """Return the frames of each trial's first observation, with the outcome of an episode without steps."""
+        pool = self.pool(station)
+        scenes: list[Scene] = []
+        for trial in self.trials:
+            run = EpisodeRun(trial, pool, keep_episode=False)
+            run.ended = True
+            run.leave()
+            scenes.append((run.result()[0], pool.environment.frames(run.observation)))
+        return scenes
 
 
 @dataclass(frozen=True)

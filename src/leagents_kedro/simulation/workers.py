@@ -28,16 +28,17 @@ from leagents_kedro.records import Suite
 from leagents_kedro.simulation import fork_server
 from leagents_kedro.simulation.station import (
     ExpertRequest,
+    FramesRequest,
     PolicyRequest,
     Progress,
-    Rollout,
     Station,
     SuiteRequest,
 )
 
 logger = logging.getLogger(__name__)
 
-type Request = PolicyRequest | ExpertRequest | SuiteRequest
+type TrialsRequest = PolicyRequest | ExpertRequest | FramesRequest
+type Request = TrialsRequest | SuiteRequest
 
 _LARGEST_PORTION = 16
 _DRIVER_BYTES = 2 * 10**9  # of the process that trains, and of the server that workers are forked from
@@ -102,9 +103,9 @@ def _leave_where_main_is_imported() -> None:
 
 
 def distribute(
-    request: PolicyRequest | ExpertRequest, processes: int, episode_timeout_s: float | None, progress: Progress | None
-) -> list[Rollout]:
-    """Return one rollout a trial of ``request``, in their order, run by as many ``processes``.
+    request: TrialsRequest, processes: int, episode_timeout_s: float | None, progress: Progress | None
+) -> list[Any]:
+    """Return one rollout, or scene, a trial of ``request``, in their order, run by as many ``processes``.
 
     They are given portions of the trials. A worker may take ``episode_timeout_s`` for each episode of its portion.
 
@@ -112,7 +113,7 @@ def distribute(
         LeAgentsError: What the request raised in a worker.
         SimulationError: An episode crashed or hung its worker, also when it was tried again.
     """
-    rollouts: dict[int, Rollout] = {}
+    rollouts: dict[int, Any] = {}
     waiting = deque(_portions(len(request.trials), processes))
     busy: dict[object, tuple[_Worker, range]] = {}
     suspects: set[int] = set()
@@ -238,7 +239,7 @@ def _portions(trials: int, processes: int) -> Iterator[range]:
         start = stop
 
 
-def _suspect(request: PolicyRequest | ExpertRequest, portion: range, suspects: set[int], end: str) -> None:
+def _suspect(request: TrialsRequest, portion: range, suspects: set[int], end: str) -> None:
     """Note that the process of ``portion`` ended before its answer.
 
     Raises:

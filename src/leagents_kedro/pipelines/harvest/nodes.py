@@ -1,6 +1,7 @@
 """New episodes for the next cycle: successes of the blessed policy, and more demonstrations where they are missing."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 
@@ -69,21 +70,22 @@ def collect_demonstrations(
     evaluation: EvaluationParams,
     run_seed: int,
     constitution: Constitution,
+    recipes: Path,
 ) -> NewEpisodes | None:
-    """Return more expert demonstrations, most of the tasks that fail; None where the schedule asks for none.
+    """Return more demonstrations, most of the tasks that fail; None where the schedule asks for none.
 
-    Where experts do not succeed often enough there are fewer: what the cycle found out is worth more.
+    Where attempts do not succeed often enough there are fewer: what the cycle found out is worth more.
 
     Raises:
         ConstitutionError: The attempts, or the environment, are beyond the limits.
     """
-    if demonstrations.source != "experts" or decision.verdict == "stop":
+    if not demonstrations.grows or decision.verdict == "stop":
         return None
     requests = _requests(outcomes, mix, suite, demonstrations)
     if not requests:
         return None
     new = collect_episodes(
-        suite, demonstrations, evaluation, requests, run_seed, plan.cycle, constitution, demands_all=False
+        suite, demonstrations, evaluation, requests, run_seed, plan.cycle, constitution, recipes, demands_all=False
     )
     return new.like(mix) if new.episodes else None
 

@@ -38,6 +38,7 @@ def create_pipeline() -> Pipeline:
                     "params:evaluation",
                     "params:loop.run_seed",
                     "constitution",
+                    "recipes",
                 ],
                 outputs="demonstrations",
                 name="collect_demonstrations",

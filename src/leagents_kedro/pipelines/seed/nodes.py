@@ -1,4 +1,4 @@
-"""The first demonstrations: imported, or collected from scripted experts."""
+"""The first demonstrations: imported, collected from scripted experts, or amplified from few."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from leagents_kedro.foundation.findings import stop_at_errors
 from leagents_kedro.parameters.demonstrations import DemonstrationParams
 from leagents_kedro.parameters.evaluation import EvaluationParams
 from leagents_kedro.parameters.suite import SuiteParams
-from leagents_kedro.simulation.collection import collect_episodes
+from leagents_kedro.simulation.collection import collect_episodes, demonstrated_dataset
 from leagents_kedro.simulation.suites import resolve_suite
 
 
@@ -21,6 +21,7 @@ def seed_mix(
     evaluation: EvaluationParams,
     run_seed: int,
     constitution: Constitution,
+    recipes: Path,
 ) -> NewEpisodes | Imported:
     """Return what the first candidate is trained on.
 
@@ -29,21 +30,11 @@ def seed_mix(
         EpisodesError: The folder or Hub dataset has a fault, or does not fit the suite; the message names all.
     """
     resolved = resolve_suite(suite, evaluation, constitution)
-    if demonstrations.source == "experts":
+    if demonstrations.source != "experts":
+        root = demonstrated_dataset(demonstrations)
+        stop_at_errors(examine_dataset(root, resolved), EpisodesError)
+    if demonstrations.grows:
         requests = dict.fromkeys(resolved.names, demonstrations.initial_per_task)
-        return collect_episodes(resolved, demonstrations, evaluation, requests, run_seed, 0, constitution)
-    local = demonstrations.source == "folder"
-    root = (
-        Path(str(demonstrations.folder)).expanduser()
-        if local
-        else _downloaded(str(demonstrations.repo_id), str(demonstrations.revision))
-    )
-    stop_at_errors(examine_dataset(root, resolved), EpisodesError)
+        return collect_episodes(resolved, demonstrations, evaluation, requests, run_seed, 0, constitution, recipes)
     source = Shards(root)
     return Imported(source, taken_over(source.features, resolved.features))
-
-
-def _downloaded(repo_id: str, revision: str) -> Path:
-    from huggingface_hub import snapshot_download
-
-    return Path(snapshot_download(repo_id, repo_type="dataset", revision=revision))

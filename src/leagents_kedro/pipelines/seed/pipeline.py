@@ -17,6 +17,7 @@ def create_pipeline() -> Pipeline:
                     "params:evaluation",
                     "params:loop.run_seed",
                     "constitution",
+                    "recipes",
                 ],
                 outputs="mix",
                 name="seed_mix",

@@ -54,7 +54,7 @@ def propose_plan(
         training_steps=training.rung(rung).steps,
         evaluation_episodes=schedule(gating, tasks)[-1],
         harvest_attempts=tasks * harvest.attempts_per_task,
-        demonstration_attempts=tasks * demonstrated if demonstrations.source == "experts" else 0,
+        demonstration_attempts=tasks * demonstrated if demonstrations.grows else 0,
         reason=reason,
     )
 

@@ -1,5 +1,7 @@
 """What the mix lacks since tasks were added to the suite: demonstrations by experts."""
 
+from pathlib import Path
+
 from leagents_kedro.constitution.limits import Constitution
 from leagents_kedro.episodes.shards import Appended, NewEpisodes, Shards
 from leagents_kedro.errors import ParameterError
@@ -18,8 +20,9 @@ def demonstrate_added_tasks(
     evaluation: EvaluationParams,
     run_seed: int,
     constitution: Constitution,
+    recipes: Path,
 ) -> NewEpisodes | None:
-    """Return ``initial_per_task`` expert demonstrations of each task without episodes in the mix; None lacks nothing.
+    """Return ``initial_per_task`` demonstrations of each task without episodes in the mix; None lacks nothing.
 
     Raises:
         ConstitutionError: The attempts, or the environment, are beyond the limits.
@@ -30,14 +33,16 @@ def demonstrate_added_tasks(
     added = [task.name for task in resolved.tasks if task.sentence not in known]
     if not added:
         return None
-    if demonstrations.source != "experts":
+    if not demonstrations.grows:
         raise ParameterError(
             f"demonstrations.source is '{demonstrations.source}', which cannot add {', '.join(added)}; set it to "
             f"experts, or import a dataset that has all tasks: {typed('run --pipelines=seed')}, then "
             f"{typed('loop adopt RUN_ID --by NAME')}"
         )
     requests = dict.fromkeys(added, demonstrations.initial_per_task)
-    return collect_episodes(resolved, demonstrations, evaluation, requests, run_seed, 0, constitution).like(mix)
+    return collect_episodes(resolved, demonstrations, evaluation, requests, run_seed, 0, constitution, recipes).like(
+        mix
+    )
 
 
 def append_demonstrations(mix: Shards, demonstrations: Shards | None) -> Shards | Appended:

@@ -18,6 +18,7 @@ def create_pipeline() -> Pipeline:
                     "params:evaluation",
                     "params:loop.run_seed",
                     "constitution",
+                    "recipes",
                 ],
                 outputs="demonstrations",
                 name="demonstrate_added_tasks",

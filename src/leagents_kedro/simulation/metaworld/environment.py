@@ -9,12 +9,16 @@ import numpy as np
 from leagents_kedro.records import Task
 from leagents_kedro.simulation.environments import Environment, Expert, register
 from leagents_kedro.simulation.metaworld.tasks import METAWORLD_DIM, metaworld_tasks, tasks_named
+from leagents_kedro.simulation.sources import GOAL, at
 
 if TYPE_CHECKING:
     import gymnasium as gym
 
     from leagents_kedro.simulation.metaworld.env import MetaWorldStateEnv
     from leagents_kedro.simulation.pool import EnvironmentPool
+
+
+_POSITIONS = {"object": 4, "second object": 11, GOAL: 36}  # where they begin in MetaWorld's state
 
 
 @register("metaworld")
@@ -38,6 +42,7 @@ class MetaWorldState(MetaWorld):
     config_module = "leagents_kedro.simulation.metaworld.config"
     extra = "metaworld"
     preloaded = ("leagents_kedro.simulation.metaworld.env",)
+    hand_step = 0.01
 
     def prepare(self) -> None:
         """Let MuJoCo compile the arm, which all tasks share."""
@@ -48,6 +53,16 @@ class MetaWorldState(MetaWorld):
     def speed_up(self, env: "gym.Env") -> None:
         """Let ``env`` take the shortcuts through MetaWorld's steps."""
         cast("MetaWorldStateEnv", env.unwrapped).shortcuts = True
+
+    def hand(self, observation: dict[str, Any]) -> np.ndarray:
+        """Return where the hand is (3,), in metres."""
+        return observation["environment_state"][:3].astype(np.float64)
+
+    def frames(self, observation: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Return where objects and goal are; MetaWorld turns none of them."""
+        state = observation["environment_state"].astype(np.float64)
+        found = {name: state[start : start + 3] for name, start in _POSITIONS.items()}
+        return {name: at(position) for name, position in found.items() if position.any()}  # zeros stand for no object
 
     def expert(self, task: str) -> Expert:
         """Return MetaWorld's scripted policy of ``task``, which reads the simulator's state."""
