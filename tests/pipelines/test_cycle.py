@@ -59,6 +59,7 @@ def catalog(tmp_path, suite_params, demonstrations, selection, training, evaluat
         "previous_outcomes": None,
         "training_workspace": tmp_path / "training",
         "frame_cache": tmp_path / "frames",
+        "recipes": tmp_path / "recipes",
         "evaluation_workspace": tmp_path / "evaluation",
     }
     shards = {name: LeRobotShards(str(tmp_path / name), version) for name in ("rollouts", "demonstrations", "next_mix")}

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -41,6 +42,9 @@ def outcomes(reach: int, drawer: int, episodes: int = 10) -> Outcomes:
     )
 
 
+HERE = Path()  # nothing is amplified
+
+
 @pytest.mark.parametrize("verdict", ["iterate", "rollback", "escalate", "stop"])
 def test_only_a_promotion_is_harvested(verdict, decision, checkpoint, suite, harvest, evaluation, constitution):
     blessed = checkpoint("b" * 64)
@@ -63,14 +67,32 @@ def test_the_first_candidate_is_published_by_a_promotion_or_a_stop(decision, che
 def test_failing_tasks_get_more_demonstrations_up_to_the_cap(decision, suite, demonstrations, evaluation, constitution):
     schedule = demonstrations.model_copy(update={"growth_per_task": 1, "failing_factor": 2, "cap_per_task": 4})
     new = collect_demonstrations(
-        decision("iterate"), outcomes(9, 2), PLAN, MixOfCounts(3, 1), suite, schedule, evaluation, 0, constitution
+        decision("iterate"),
+        outcomes(9, 2),
+        PLAN,
+        MixOfCounts(3, 1),
+        suite,
+        schedule,
+        evaluation,
+        0,
+        constitution,
+        NOWHERE,
     )
     assert [episode.sentence for episode in new.episodes].count("Reach a goal position") == 1
     assert [episode.sentence for episode in new.episodes].count("Push and close a drawer") == 2
     assert (new.robot_type, new.features) == ("unknown", METAWORLD), "it can follow an imported mix"
     assert all(episode.columns.keys() == METAWORLD.keys() for episode in new.episodes)
     full = collect_demonstrations(
-        decision("iterate"), outcomes(9, 2), PLAN, MixOfCounts(4, 5), suite, schedule, evaluation, 0, constitution
+        decision("iterate"),
+        outcomes(9, 2),
+        PLAN,
+        MixOfCounts(4, 5),
+        suite,
+        schedule,
+        evaluation,
+        0,
+        constitution,
+        NOWHERE,
     )
     assert full is None
 
@@ -80,7 +102,16 @@ def test_nothing_is_collected_where_it_would_not_be_used(decision, suite, demons
     for verdict, schedule in (("stop", demonstrations), ("iterate", imported)):
         assert (
             collect_demonstrations(
-                decision(verdict), outcomes(0, 0), PLAN, MixOfCounts(1, 1), suite, schedule, evaluation, 0, constitution
+                decision(verdict),
+                outcomes(0, 0),
+                PLAN,
+                MixOfCounts(1, 1),
+                suite,
+                schedule,
+                evaluation,
+                0,
+                constitution,
+                NOWHERE,
             )
             is None
         )

@@ -1,5 +1,7 @@
 """Every node that trains or simulates asks the constitution itself, so that a slice of the cycle is covered too."""
 
+from pathlib import Path
+
 import pytest
 
 from leagents_kedro.errors import ConstitutionError
@@ -50,6 +52,8 @@ def test_collection(decision, suite, suite_params, demonstrations, evaluation, s
 
     nothing = Outcomes(protocol="p", environment="", candidate_digest="", blessed_digest=None, candidate=(), blessed=())
     with pytest.raises(ConstitutionError, match="episodes are more than 1"):
-        collect_demonstrations(decision("iterate"), nothing, PLAN, Mix(), suite, demonstrations, evaluation, 0, strict)
+        collect_demonstrations(
+            decision("iterate"), nothing, PLAN, Mix(), suite, demonstrations, evaluation, 0, strict, Path("nowhere")
+        )
     with pytest.raises(ConstitutionError, match="episodes are more than 1"):
-        seed_mix(suite_params, demonstrations, evaluation, 0, strict)
+        seed_mix(suite_params, demonstrations, evaluation, 0, strict, Path())

@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import pytest
 
@@ -144,6 +145,7 @@ def mix(tmp_path_factory):
         folder=None,
         repo_id=None,
         revision=None,
+        amplify=None,
         initial_per_task=1,
         growth_per_task=0,
         cap_per_task=1,
@@ -154,7 +156,9 @@ def mix(tmp_path_factory):
     )
     limits = base_constitution()
     here = EvaluationParams(slots=1, workers=1, episode_timeout_s=None, device="cpu", torch_threads=1, shortcuts=True)
-    new = collect_episodes(suite, demonstrations, here, {"reach-v3": 3, "drawer-close-v3": 1}, 0, 0, limits)
+    new = collect_episodes(
+        suite, demonstrations, here, {"reach-v3": 3, "drawer-close-v3": 1}, 0, 0, limits, Path("nowhere")
+    )
     root = tmp_path_factory.mktemp("mix") / "v3"
     write_episodes(root, new.episodes, new.features, new.fps, new.robot_type)
     return Shards(root)

@@ -1,5 +1,7 @@
 """Tasks that are added to the suite get their demonstrations."""
 
+from pathlib import Path
+
 import pytest
 
 from leagents_kedro.episodes.shards import Appended, Shards
@@ -19,7 +21,7 @@ def test_experts_demonstrate_what_the_mix_lacks(reaches, suite_params, demonstra
 
     def added(suite: SuiteParams, source: str = "experts"):
         given = few.model_copy(update={"source": source})
-        return demonstrate_added_tasks(reaches, suite, given, evaluation, 0, constitution)
+        return demonstrate_added_tasks(reaches, suite, given, evaluation, 0, constitution, Path())
 
     assert [episode.sentence for episode in added(suite_params).episodes] == ["Push and close a drawer"]
     assert added(suite_params.model_copy(update={"tasks": ("reach-v3",)})) is None

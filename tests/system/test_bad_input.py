@@ -461,6 +461,7 @@ def seeded(root: Path) -> None:
         EvaluationParams(**base_parameters("evaluation", workers=1, episode_timeout_s=None)),
         0,
         CONSTITUTION,
+        root / "nowhere",
     )
 
 
