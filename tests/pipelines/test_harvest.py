@@ -76,7 +76,7 @@ def test_failing_tasks_get_more_demonstrations_up_to_the_cap(decision, suite, de
         evaluation,
         0,
         constitution,
-        NOWHERE,
+        HERE,
     )
     assert [episode.sentence for episode in new.episodes].count("Reach a goal position") == 1
     assert [episode.sentence for episode in new.episodes].count("Push and close a drawer") == 2
@@ -92,7 +92,7 @@ def test_failing_tasks_get_more_demonstrations_up_to_the_cap(decision, suite, de
         evaluation,
         0,
         constitution,
-        NOWHERE,
+        HERE,
     )
     assert full is None
 
@@ -111,7 +111,7 @@ def test_nothing_is_collected_where_it_would_not_be_used(decision, suite, demons
                 evaluation,
                 0,
                 constitution,
-                NOWHERE,
+                HERE,
             )
             is None
         )
