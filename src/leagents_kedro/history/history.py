@@ -159,7 +159,7 @@ class Cycle:
         """Who gave it up, if it was."""
         return self.end if isinstance(self.end, Abandoned) else None
 
-    @property
+    @cached_property
     def device_seconds(self) -> float:
         """The time that all its attempts used the device, as far as they have ended."""
         ended = self.closed.device_seconds if self.closed else 0.0
