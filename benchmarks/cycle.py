@@ -22,6 +22,7 @@ from typing import Any
 
 import yaml
 
+from benchmarks import small_act
 from benchmarks.loop import (
     ENVIRON,
     ROOT,
@@ -126,7 +127,7 @@ def rows(quick: bool) -> list[Row]:
     python = _leagents_python()
     table = []
     with tempfile.TemporaryDirectory() as folder:
-        project = copy_project(Path(folder, "project"), _parameters(size, [_small_act() | {"steps": size.steps}]))
+        project = copy_project(Path(folder, "project"), _parameters(size, [small_act.RUNG | {"steps": size.steps}]))
         run_pipeline(project, "seed")
         mix = next((project / "data" / "05_model_input" / "mix").glob("*/mix"))
 
@@ -179,7 +180,7 @@ def _later_cycle(project: Path, size: Size) -> Cycle:
     It promotes its candidate, and so harvests, because the first rung has hardly been trained: its first cycle blesses
     that, its second measures it once more and finds nothing so much better.
     """
-    set_parameters(project, _parameters(size, [_small_act() | {"steps": steps} for steps in (10, size.steps)]))
+    set_parameters(project, _parameters(size, [small_act.RUNG | {"steps": steps} for steps in (10, size.steps)]))
 
     def stop_after_third(pid: int, row: dict[str, Any]) -> None:
         if row["cycle"] == 3:
@@ -204,8 +205,8 @@ def _parameters(size: Size, ladder: list[dict[str, Any]]) -> dict[str, Any]:
     """Return parameters of a loop that blesses its first candidate, and climbs after every other that fails."""
     return {
         "suite": {"tasks": list(size.tasks)},
-        "demonstrations": {"initial_per_task": size.demonstrations_per_task, "growth_per_task": 0},
-        "training": {"device": "cpu", "ladder": ladder},
+        "demonstrations": {"initial_per_task": size.demonstrations_per_task, "growth_per_task": 0, "amplify": None},
+        "training": small_act.SETTINGS | {"ladder": ladder},
         "gating": {
             "max_pairs": size.episodes,
             "look_every": size.episodes,
@@ -220,12 +221,6 @@ def _parameters(size: Size, ladder: list[dict[str, Any]]) -> dict[str, Any]:
         "harvest": {"attempts_per_task": size.tries_per_task, "keep_per_task": size.tries_per_task},
         "loop": {"max_cycles": 2 if len(ladder) > 1 else 1, "on_escalate": "climb"},
     }
-
-
-def _small_act() -> dict[str, Any]:
-    """Return the first rung of the default ladder."""
-    conf = ROOT / "conf" / "base" / "parameters_training.yml"
-    return yaml.safe_load(conf.read_text())["training"]["ladder"][0]
 
 
 def _leagents_python() -> Path:
@@ -289,7 +284,7 @@ def _their_cycle(folder: Path, events: list[dict[str, Any]], number: int, second
 
 
 def _their_config(size: Size, settings: Settings, cycles: int) -> dict[str, Any]:
-    policy = [f"--policy.{name}={value}" for name, value in _small_act()["options"].items()]
+    policy = [f"--policy.{name}={value}" for name, value in small_act.RUNG["options"].items()]
     return {
         "run_name": "cycle",
         "workdir": "runs",

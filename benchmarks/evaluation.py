@@ -7,12 +7,10 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
+from benchmarks.small_act import parameters
 from benchmarks.table import Row, alternated
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.episodes.writing import write_episodes
-from leagents_kedro.parameters.training import TrainingParams
 from leagents_kedro.policies.actor import Actor
 from leagents_kedro.policies.training import train
 from leagents_kedro.simulation.collection import successful_episodes
@@ -125,8 +123,7 @@ def _processes_row(bench: _Bench, tasks: Sequence[str]) -> Row:
 
 
 def _trained(folder: Path, tasks: Sequence[str], pool: EnvironmentPool, steps: int) -> Path:
-    parameters = yaml.safe_load((Path(__file__).parents[1] / "conf/base/parameters_training.yml").read_text())
-    training = TrainingParams(**parameters["training"]).model_copy(update={"device": "cpu"})
+    training = parameters(steps)
     episodes = successful_episodes(
         dict.fromkeys(tasks, 3),
         lambda trials: [demonstrate(trial, pool, 0.1) for trial in trials],
@@ -135,11 +132,8 @@ def _trained(folder: Path, tasks: Sequence[str], pool: EnvironmentPool, steps: i
     )
     suite = Simulator(ENVIRONMENT, OPTIONS, 1, None).describe(tasks)
     write_episodes(folder / "mix", episodes, suite.features, suite.fps, ENVIRONMENT)
-    rung = training.ladder[0].model_copy(update={"steps": steps})
-    chosen = range(len(episodes))
-    return train(
-        Shards(folder / "mix"), chosen, rung, training, None, folder / "run", folder / "frames", lambda *_: None
-    )
+    mix, chosen, [rung] = Shards(folder / "mix"), range(len(episodes)), training.ladder
+    return train(mix, chosen, rung, training, None, folder / "run", folder / "frames", lambda *_: None)
 
 
 def _s(seconds: float) -> str:

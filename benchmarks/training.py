@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import numpy as np
-import yaml
 
+from benchmarks.small_act import parameters
 from benchmarks.table import Row, alternated
 from leagents_kedro.episodes.batches import BatchReader
 from leagents_kedro.episodes.frame_cache import FrameCache
 from leagents_kedro.episodes.shards import Episode, Shards
 from leagents_kedro.episodes.writing import write_episodes
-from leagents_kedro.parameters.training import TrainingParams
 from leagents_kedro.policies.training import train
 
 if TYPE_CHECKING:
@@ -45,13 +44,12 @@ def loader(quick: bool) -> list[Row]:
 
 
 def step(quick: bool) -> list[Row]:
-    """Return how long a step of the default policy takes: in `train`, the model alone, and LeRobot's way."""
+    """Return how long a step of a small ACT takes: in `train`, the model alone, and LeRobot's way."""
     import torch
     from lerobot.policies.act.modeling_act import ACTPolicy
 
-    parameters = yaml.safe_load((Path(__file__).parents[1] / "conf/base/parameters_training.yml").read_text())
-    training = TrainingParams(**parameters["training"]).model_copy(update={"device": "cpu"})
-    rung = training.ladder[0].model_copy(update={"steps": 50 if quick else 400})
+    training = parameters(steps=50 if quick else 400)
+    rung = training.ladder[0]
     forward = ACTPolicy.forward
     times: dict[str, list[float]] = {"ours": [], "alone": [], "lerobot": []}
     with tempfile.TemporaryDirectory() as folder:

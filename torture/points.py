@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[1]
 SAVE_EVERY_STEPS = 2
 PARAMETERS = f"""
 suite: {{tasks: [reach-v3], options: {{episode_length: 80}}}}
-demonstrations: {{initial_per_task: 1, growth_per_task: 1, failing_factor: 1}}
+demonstrations: {{amplify: null, initial_per_task: 1, growth_per_task: 1, failing_factor: 1}}
 training:
   batch_size: 32
   save_every_steps: {SAVE_EVERY_STEPS}

@@ -29,7 +29,7 @@ def suite(suite_params, evaluation, constitution):
 
 @pytest.fixture
 def demonstrations():
-    return DemonstrationParams(**base_parameters("demonstrations"))
+    return DemonstrationParams(**base_parameters("demonstrations", amplify=None, initial_per_task=4, failing_below=0.5))
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def evaluation():
 
 @pytest.fixture
 def gating():
-    return GatingParams(**base_parameters("gating"))
+    return GatingParams(**base_parameters("gating", max_pairs=100, look_every=20))
 
 
 @pytest.fixture

@@ -453,7 +453,7 @@ GATING = GatingParams(**base_parameters("gating"))
 
 def seeded(root: Path) -> None:
     """Import ``root`` as the seed does."""
-    source = base_parameters("demonstrations", source="folder", folder=str(root))
+    source = base_parameters("demonstrations", source="folder", folder=str(root), amplify=None)
     suite = SuiteParams(environment="metaworld_state", tasks=("reach-v3",), options={"episode_length": 200})
     seed_mix(
         suite,
@@ -559,8 +559,8 @@ def trained(plan: Plan) -> object:
 
 RECORDED = json.dumps({"policy_type": "act", "rung": 0, "step": 1, "digest": "d"})
 CALLS = {
-    "a rung": (lambda _: reviewed(Plan(**PLAN | {"rung": 9})), ParameterError, "2 rungs", "on rung 9", "append a rung"),
-    "a rung to train": (lambda _: trained(Plan(**PLAN | {"rung": 9})), ParameterError, "2 rungs", "rung 9", "restore"),
+    "a rung": (lambda _: reviewed(Plan(**PLAN | {"rung": 9})), ParameterError, "3 rungs", "on rung 9", "append a rung"),
+    "a rung to train": (lambda _: trained(Plan(**PLAN | {"rung": 9})), ParameterError, "3 rungs", "rung 9", "restore"),
     "no weights to go on from": (
         lambda _: trained(Plan(**PLAN | {"initial": "head"})),
         CheckpointError,
@@ -586,7 +586,7 @@ CALLS = {
     "too many steps": (
         lambda _: reviewed(Plan(**PLAN), max_training_steps=9),
         ConstitutionError,
-        "lerobot-train: 600 training steps",
+        "lerobot-train: 10000 training steps",
         "more than 9",
         "Change the parameters",
     ),

@@ -17,7 +17,7 @@ from support.parameters import ROOT
 from support.projects import Ended, copy_project, forked
 
 TINY = (
-    "suite.tasks=[reach-v3],suite.options.episode_length=60,demonstrations.initial_per_task=2,training.ladder[0].steps=6,"
+    "suite.tasks=[reach-v3],suite.options.episode_length=60,demonstrations.amplify=null,demonstrations.initial_per_task=2,training.ladder[0].steps=6,"
     "training.save_every_steps=3,gating.look_every=2,gating.max_pairs=4,gating.floor=0.9"
 )
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 
 from leagents_kedro.episodes.shards import Episode
 from leagents_kedro.errors import SimulationError
@@ -148,10 +150,9 @@ def _read(place: Path, task: str, raw: Mapping[str, str], environment: Environme
     """Return what an earlier collection found; None where there is nothing, or it was damaged."""
     try:
         recipe = Recipe.model_validate_json((place / "recipe.json").read_bytes())
-        with np.load(place / "source.npz", allow_pickle=False) as columns:
-            episode = Episode("", dict(columns))
+        episode = Episode("", load_file(place / "source.safetensors"))
         return Amplified(recipe, _source(task, episode, raw, environment))
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, SafetensorError):
         return None
 
 
@@ -161,7 +162,7 @@ def _write(place: Path, recipe: Recipe, episode: Episode) -> None:
         staging.mkdir()
         (staging / "recipe.json").write_text(recipe.model_dump_json(indent=1))
         numbers = {key: values for key, values in episode.columns.items() if values.dtype != np.uint8}
-        np.savez(staging / "source.npz", allow_pickle=False, **numbers)
+        save_file(numbers, staging / "source.safetensors")
 
 
 def _digest(value: Mapping[str, object]) -> str:
