@@ -76,7 +76,7 @@ def undisturbed_story(undisturbed) -> str:
 
 @pytest.mark.parametrize(
     "kill_at",
-    [pytest.param(n, marks=() if n % 128 == 1 else pytest.mark.slow) for n in range(1, EVENTS_OF_TWO_CYCLES + 1)],
+    [pytest.param(n, marks=() if n % 128 == 1 else pytest.mark.slow) for n in range(1, EVENTS_OF_TWO_CYCLES + 1, 4)],
 )
 def test_killed_anywhere_and_run_again_the_ledger_is_that_of_an_undisturbed_loop(project, undisturbed_story, kill_at):
     assert project.kedro("run", KILL_AT=str(kill_at)).code in {-signal.SIGKILL, 0}

@@ -166,11 +166,6 @@ class PublishedDataset[In, Out](NamedErrors, AbstractVersionedDataset[In, Out | 
         """Return the versions that are there, without those of ``but``, which are not looked at."""
         return [name for name in self._named() if name not in but and Path(self._get_versioned_path(name)).exists()]
 
-    def since(self, version: str) -> list[str]:
-        """Return the versions that are there and sort as ``version``, or after it; those before are not looked at."""
-        names = (name.removesuffix(self.suffix) for name in _names(Path(self._filepath)) if name >= version)
-        return [name for name in names if is_version(name) and Path(self._get_versioned_path(name)).exists()]
-
     def placed(self) -> set[str]:
         """Return the versions that have a place here, or a notice of why they are gone; none is looked into."""
         return {*self._named(), *_names(self._notices)}
@@ -183,8 +178,8 @@ class PublishedDataset[In, Out](NamedErrors, AbstractVersionedDataset[In, Out | 
     def _fetch_latest_load_version(self) -> str:
         """Return the newest version that is there; Kedro would look for all of them first."""
         if self._cached_load_version is None:
-            names = (name.removesuffix(self.suffix) for name in sorted(_names(Path(self._filepath)), reverse=True))
-            there = (name for name in names if is_version(name) and Path(self._get_versioned_path(name)).exists())
+            newest_first = sorted(self._named(), reverse=True)
+            there = (version for version in newest_first if Path(self._get_versioned_path(version)).exists())
             self._cached_load_version = next(there, None)
         if self._cached_load_version is None:
             raise VersionNotFoundError(f"Did not find any versions for {self}")

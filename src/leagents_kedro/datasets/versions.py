@@ -119,8 +119,7 @@ def next_run_id(datasets: Iterable[AbstractVersionedDataset], run_ids: Iterable[
         LedgerError: A version sorts after the present, and is no timestamp.
     """
     now = generate_timestamp()
-    known = max(run_ids, default="")
-    greatest = max((version for dataset in datasets for version in _since(dataset, max(now, known))), default=known)
+    greatest = max({_latest(dataset) for dataset in datasets} - {NO_VERSION} | set(run_ids), default="")
     if greatest < now:
         return now
     try:
@@ -137,12 +136,6 @@ def _inputs(datasets: Mapping[str, AbstractVersionedDataset]) -> dict[str, Abstr
     """Return those of a cycle's ``datasets`` that it reads and does not write."""
     inputs = pipelines["cycle"].inputs()
     return {name: dataset for name, dataset in datasets.items() if name in inputs}
-
-
-def _since(dataset: AbstractVersionedDataset, version: str) -> list[str]:
-    if isinstance(dataset, PublishedDataset):
-        return dataset.since(version)
-    return [each for each in _versions(dataset) if each >= version]
 
 
 def _latest(dataset: AbstractVersionedDataset) -> str:
