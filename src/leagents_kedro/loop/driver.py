@@ -20,6 +20,7 @@ from leagents_kedro.history.status import SHOWN, render, summarise
 from leagents_kedro.loop.accounting import DeviceMeter, kept_seconds, uncharged_seconds
 from leagents_kedro.loop.approval import awaiting_cycle
 from leagents_kedro.loop.provenance import changes, constitution_digest, merge_parameters, node_parameters
+from leagents_kedro.parameters.demonstrations import DemonstrationParams
 from leagents_kedro.parameters.loop import LoopParams
 
 logger = logging.getLogger(__name__)
@@ -211,8 +212,8 @@ class Driver:
         try:
             self._kedro.hook.before_cycle_opened(catalog=catalog)
         except CoverageError as lacking:
-            demonstrations = self._kedro.parameters().get("demonstrations", {})
-            if demonstrations.get("source") != "experts" and not demonstrations.get("amplify"):
+            given = self._kedro.parameters().get("demonstrations")
+            if not given or not DemonstrationParams.model_validate(given).grows:
                 raise
             logger.info("Experts demonstrate the tasks that were added: %s", lacking)
             return True

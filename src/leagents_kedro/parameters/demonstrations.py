@@ -10,9 +10,11 @@ from leagents_kedro.records import Count, Record
 class Amplification(Record):
     """How demonstrations are made of few: the best of ``sources_per_task`` is replayed in other scenes.
 
-    A task in which no plan succeeds in a share of ``min_rate`` is refused.
+    They are those ``of`` one source; demonstrations of another stay as they are. A task in which no plan succeeds in a
+    share of ``min_rate`` is refused.
     """
 
+    of: Literal["experts", "folder", "hub"]
     sources_per_task: Annotated[int, Field(ge=1)]
     min_rate: Annotated[float, Field(ge=0, le=1)]
 
@@ -23,7 +25,7 @@ class DemonstrationParams(Record):
     The first mix holds ``initial_per_task`` of each task. Every cycle collects ``growth_per_task`` more, and
     ``failing_factor`` times as many of a task whose success rate is below ``failing_below``, until the mix holds
     ``cap_per_task`` of it. A ``folder`` or a ``hub`` dataset is imported whole, once, and does not grow, unless its
-    episodes are to ``amplify``. ``action_noise`` is that of experts, or of what is amplified.
+    episodes are amplified. ``action_noise`` is that of experts, or of what is amplified.
     """
 
     source: Literal["experts", "folder", "hub"]
@@ -42,7 +44,12 @@ class DemonstrationParams(Record):
     @property
     def grows(self) -> bool:
         """Whether there can be ever more of them."""
-        return self.source == "experts" or self.amplify is not None
+        return self.source == "experts" or self.amplification is not None
+
+    @property
+    def amplification(self) -> Amplification | None:
+        """How the demonstrations of this source are amplified, if they are."""
+        return self.amplify if self.amplify and self.amplify.of == self.source else None
 
     @model_validator(mode="after")
     def _names_its_source(self) -> "DemonstrationParams":

@@ -61,14 +61,14 @@ def amplified(
     """
     environment = environment_of(suite.environment)
     environment.check_frames()
-    assert demonstrations.amplify, "who asks for amplified demonstrations has such parameters"
+    assert demonstrations.amplification, "who asks for amplified demonstrations has such parameters"
     wanted = {
         "environment": suite.environment,
         "options": suite.options,
         "demonstrations": demonstrations.model_dump(
             include={"source", "folder", "repo_id", "revision", "action_noise"}
         ),
-        "sources_per_task": demonstrations.amplify.sources_per_task,
+        "sources_per_task": demonstrations.amplification.sources_per_task,
         "run_seed": run_seed,
     }
     names = {task: f"{task}-{_digest(wanted | {'task': task})}" for task in tasks}
@@ -84,13 +84,13 @@ def amplified(
     poor = [
         f"{task} ({known.recipe.rate:.0%})"
         for task, known in found.items()
-        if known.recipe.rate < demonstrations.amplify.min_rate
+        if known.recipe.rate < demonstrations.amplification.min_rate
     ]
     if poor:
         raise SimulationError(
             f"demonstrations.amplify: of {', '.join(sorted(poor))}, the best plan succeeds in less than "
-            f"{demonstrations.amplify.min_rate:.0%} of other scenes; raise sources_per_task, give other sources, lower "
-            "min_rate, or leave the tasks out of the suite"
+            f"{demonstrations.amplification.min_rate:.0%} of other scenes; raise sources_per_task, give other sources, "
+            "lower min_rate, or leave the tasks out of the suite"
         )
     return {task: found[task] for task in names}
 

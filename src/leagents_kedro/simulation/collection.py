@@ -14,7 +14,7 @@ from leagents_kedro.episodes.shards import Episode, NewEpisodes
 from leagents_kedro.errors import SimulationError
 from leagents_kedro.foundation.progress import progress_bar
 from leagents_kedro.foundation.seeds import derive_seed
-from leagents_kedro.parameters.demonstrations import DemonstrationParams
+from leagents_kedro.parameters.demonstrations import Amplification, DemonstrationParams
 from leagents_kedro.parameters.evaluation import EvaluationParams
 from leagents_kedro.records import Outcome, Suite
 from leagents_kedro.simulation.amplification import amplified
@@ -41,8 +41,8 @@ def collect_episodes(
 ) -> NewEpisodes:
     """Return ``requests`` successful episodes by task, on seeds that belong to ``cycle`` alone.
 
-    They are experts', or where ``demonstrations.amplify`` says so replays of few demonstrations; how they are replayed
-    is kept in the folder ``recipes``. Unless it ``demands_all``, there are fewer where they succeed too seldom.
+    They are experts', or replays of few demonstrations where these are amplified; how that is done is kept in the
+    folder ``recipes``. Unless it ``demands_all``, there are fewer where they succeed too seldom.
 
     Raises:
         ConstitutionError: The attempts, or the environment, are beyond the limits.
@@ -54,9 +54,9 @@ def collect_episodes(
     require(constitution, simulation_command(suite, total * demonstrations.max_attempts_factor))
     environments = simulator(suite, evaluation)
     trial_of: Callable[[str, int], Trial] = Trial
-    if demonstrations.amplify:
-        require(constitution, simulation_command(suite, MOST_TRIALS * demonstrations.amplify.sources_per_task))
-        sources = partial(_sources, suite, demonstrations, environments, run_seed)
+    if amplification := demonstrations.amplification:
+        require(constitution, simulation_command(suite, MOST_TRIALS * amplification.sources_per_task))
+        sources = partial(_sources, suite, demonstrations, amplification, environments, run_seed)
         known = amplified(suite, requests, demonstrations, environments, sources, run_seed, recipes)
         trial_of = lambda task, seed: known[task].replay(seed)  # noqa: E731
     with progress_bar("collect", total, "episode") as show:
@@ -86,11 +86,15 @@ def demonstrated_dataset(demonstrations: DemonstrationParams) -> Path:
 
 
 def _sources(
-    suite: Suite, demonstrations: DemonstrationParams, environments: Simulator, run_seed: int, tasks: Sequence[str]
+    suite: Suite,
+    demonstrations: DemonstrationParams,
+    amplification: Amplification,
+    environments: Simulator,
+    run_seed: int,
+    tasks: Sequence[str],
 ) -> dict[str, list[Episode]]:
     """Return the first demonstrations of each task, at least one and as many as may be chosen from."""
-    assert demonstrations.amplify, "without, there is nothing to amplify"
-    number = demonstrations.amplify.sources_per_task
+    number = amplification.sources_per_task
     if demonstrations.source != "experts":
         sentences = {task.name: task.sentence for task in suite.tasks if task.name in tasks}
         shards = check_dataset(demonstrated_dataset(demonstrations))
