@@ -78,6 +78,22 @@ def test_an_environment_without_experts_needs_demonstrations_of_others():
         PreflightHooks().before_cycle_opened(catalog(suite=pusht))
 
 
+def test_an_environment_without_frames_is_refused_where_demonstrations_are_to_be_amplified():
+    pusht = {"environment": "pusht", "tasks": ["PushT-v0"], "options": {"obs_type": "environment_state_agent_pos"}}
+    given = {
+        "source": "folder",
+        "folder": "somewhere",
+        "amplify": {"of": "folder", "sources_per_task": 1, "min_rate": 0.2},
+    }
+    with pytest.raises(ParameterError, match=r"'pusht' does not tell .* amplified; only metaworld_state does"):
+        PreflightHooks().before_cycle_opened(catalog(suite=pusht, demonstrations=given))
+
+
+def test_demonstrations_of_others_are_not_amplified_where_only_those_of_experts_are_to_be():
+    pusht = {"environment": "pusht", "tasks": ["PushT-v0"], "options": {"obs_type": "environment_state_agent_pos"}}
+    PreflightHooks().before_cycle_opened(catalog(suite=pusht, demonstrations={"source": "folder", "folder": "x"}))
+
+
 def test_a_mistyped_environment_is_named_with_those_that_are_allowed():
     with pytest.raises(ConstitutionError, match="'metaworld-state' is not among metaworld_state, metaworld, pusht"):
         PreflightHooks().before_cycle_opened(catalog(suite={"environment": "metaworld-state"}))

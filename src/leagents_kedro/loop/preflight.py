@@ -71,7 +71,7 @@ class PreflightHooks:
         demonstrations = catalog.load("params:demonstrations")
         if demonstrations.source == "experts":
             environment_of(suite.environment).check_experts()
-        if demonstrations.amplify:
+        if demonstrations.amplification:
             environment_of(suite.environment).check_frames()
         plan = propose_plan(
             history,
