@@ -40,6 +40,24 @@ def test_selected_episodes_are_opened(make_shards):
     assert {dataset[i]["episode_index"].item() for i in range(len(dataset))} == {1, 3}
 
 
+def test_an_episode_is_read_into_memory_as_it_was_written(make_shards, random_episodes, every_kind, tmp_path):
+    sentences, lengths = ("pick up the cup", "Öffne die Tür"), (5, 7, 2)
+    written = random_episodes(sum(b"some"), every_kind, lengths, sentences)
+    append_datasets(
+        make_shards("first", (3,), ["wave"], every_kind),
+        [make_shards("some", lengths, sentences, every_kind)],
+        tmp_path / "mix",
+    )
+    mix = Shards(tmp_path / "mix")
+    for number, expected in enumerate(written, start=1):
+        read = mix.episode(number)
+        assert read.sentence == expected.sentence
+        assert read.columns.keys() == every_kind.keys()
+        for key, values in expected.columns.items():
+            np.testing.assert_array_equal(read.columns[key], values)
+            assert read.columns[key].dtype == values.dtype
+
+
 def test_tasks_of_older_datasets_have_no_name_for_their_column(make_shards):
     shards = make_shards("mix")
     path = shards.root / "meta" / "tasks.parquet"

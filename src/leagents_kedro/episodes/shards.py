@@ -154,7 +154,8 @@ class Shards:
         features = numeric_features(recorded_features(self.features))
         row = int(np.flatnonzero(self.index.episode_index == episode_index)[0])
         columns = read_columns(self.data_files, features, [episode_index])
-        return Episode(self.tasks[self.index.task[row]], columns)
+        shaped = {key: values.reshape(-1, *features[key]["shape"]) for key, values in columns.items()}
+        return Episode(self.tasks[self.index.task[row]], shaped)
 
     def episode_table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Return ``meta/episodes``, one row an episode, with ``columns`` or all of them.
