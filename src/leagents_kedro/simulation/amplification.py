@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from leagents_kedro.episodes.shards import Episode
 from leagents_kedro.errors import SimulationError
-from leagents_kedro.foundation.files import make_folder, staged
+from leagents_kedro.foundation.files import make_folder, remove, staged
 from leagents_kedro.foundation.progress import progress_bar
 from leagents_kedro.foundation.seeds import derive_seed
 from leagents_kedro.parameters.demonstrations import DemonstrationParams
@@ -163,6 +163,7 @@ def _write(place: Path, recipe: Recipe, episode: Episode) -> None:
         (staging / "recipe.json").write_text(recipe.model_dump_json(indent=1))
         numbers = {key: values for key, values in episode.columns.items() if values.dtype != np.uint8}
         save_file(numbers, staging / "source.safetensors")
+        remove(place)  # what was damaged there
 
 
 def _digest(value: Mapping[str, object]) -> str:

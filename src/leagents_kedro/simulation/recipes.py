@@ -25,7 +25,7 @@ _VARIANTS: tuple[dict[str, float], ...] = (
     {"early": 6, "tolerance": 0.05},
     {"gain": 10},
 )
-MOST_TRIALS = _PLANS * _FIRST + (_FINALISTS + len(_VARIANTS)) * _ALL
+MOST_TRIALS = (_PLANS + len(_VARIANTS)) * _ALL
 """Replays that a search may try of one task with one source."""
 
 

@@ -80,11 +80,7 @@ class _Replayer:
     def action(self, hand: np.ndarray) -> np.ndarray:
         """Return the action (action_dim,) in [-1, 1] at ``hand`` (3,), and go on along the path."""
         step = min(int(self._phase), len(self._path) - 1)
-        missing = (
-            self._path[step] + (self._phase - step) * self._steps[step] - hand
-            if self._within(step)
-            else (self._path[step] - hand)
-        )
+        missing = self._path[step] + (self._phase - step) * self._steps[step] - hand
         far = bool(np.abs(missing).max() > self._plan.tolerance)
         action = self._actions[step].copy()
         if far and self._waited < _PATIENCE:
@@ -97,9 +93,6 @@ class _Replayer:
             self._phase += rate
             action[:3] = rate * forward + self._plan.gain * missing
         return action.clip(-1, 1)
-
-    def _within(self, step: int) -> bool:
-        return step < len(self._path) - 1
 
     def _rate(self, forward: np.ndarray, step: int) -> float:
         """Return at which share of its speed the demonstration goes on: a stretched segment takes longer."""
