@@ -55,7 +55,10 @@ def test_episodes_repeat_and_come_task_by_task(pool: EnvironmentPool) -> None:
     assert not same(first, episodes[1])
 
 
-def test_what_fails_is_attempted_again_with_the_next_seeds_and_nothing_in_vain() -> None:
+def test_what_fails_is_attempted_again_with_the_next_seeds_and_nothing_in_vain(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
     asked: list[list[Trial]] = []
 
     def every_second(trials: Sequence[Trial]) -> list[tuple[Outcome, Episode | None]]:
@@ -70,6 +73,9 @@ def test_what_fails_is_attempted_again_with_the_next_seeds_and_nothing_in_vain()
     assert [episode.sentence for episode in episodes] == [str(seed) for seed in (*wins["a"][:3], wins["b"][0])]
     tried = [trial.seed for trials in asked for trial in trials if trial.task == "a"]
     assert tried == seeds["a"][: seeds["a"].index(wins["a"][2]) + 1]
+    of_b = seeds["b"].index(wins["b"][0]) + 1
+    told = f"least of a, 3 of {len(tried)}" if 3 * of_b < len(tried) else f"least of b, 1 of {of_b}"
+    assert f"collect: 4 of {len(tried) + of_b} attempts succeeded; {told}" in caplog.text
 
 
 def test_noise_is_what_was_asked_for(pool: EnvironmentPool) -> None:

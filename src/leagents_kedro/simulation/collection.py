@@ -1,6 +1,7 @@
 """Successful episodes of experts, or of what is amplified, as many as are asked for."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
@@ -104,6 +105,7 @@ def _sources(
         found = successful_episodes(
             dict.fromkeys(tasks, number),
             partial(environments.demonstrate, action_noise=0, progress=lambda _, successes: show(successes, "")),
+            name="demonstrate",
             seed_names=("source", run_seed),
             max_attempts_factor=_ATTEMPTS_OF_SOURCES,
             demands_all=False,
@@ -123,16 +125,19 @@ def successful_episodes(
     *,
     seed_names: tuple[str | int, ...],
     max_attempts_factor: int,
+    name: str = "collect",
     demands_all: bool = True,
     trial_of: Callable[[str, int], Trial] = Trial,
 ) -> list[Episode]:
     """Return as many successful episodes of each task as ``requests`` says, task by task.
 
     The i-th attempt at a task has the seed ``derive_seed("demonstration", *seed_names, task, index=i)``. Tasks that
-    miss successes are attempted as many times again, all together, so that no attempt is made in vain.
+    miss successes are attempted as many times again, all together, so that no attempt is made in vain. The log says
+    how many there were.
 
     Args:
         attempt: Returns what came of each trial, with its episode if it succeeded.
+        name: What the log calls this.
         trial_of: Makes a trial of task and seed.
 
     Raises:
@@ -140,6 +145,7 @@ def successful_episodes(
             ``demands_all``; else a warning says so.
     """
     found: dict[str, list[Episode]] = {task: [] for task in requests}
+    tried: Counter[str] = Counter()
     unused = {task: iter(range(count * max_attempts_factor)) for task, count in requests.items()}
     while True:
         trials = [
@@ -150,8 +156,15 @@ def successful_episodes(
         if not trials:
             break
         for trial, (_, episode) in zip(trials, attempt(trials), strict=True):
+            tried[trial.task] += 1
             if episode:
                 found[trial.task].append(episode)
+    if tried:
+        least = min(tried, key=lambda task: len(found[task]) / tried[task])
+        logger.info(
+            "%s: %d of %d attempts succeeded; least of %s, %d of %d",
+            *(name, sum(map(len, found.values())), tried.total(), least, len(found[least]), tried[least]),
+        )
     for task, count in requests.items():
         if len(found[task]) < count:
             told = (
