@@ -1,6 +1,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,8 @@ def test_frames_are_those_of_lerobots_writer(both_writers):
 
 def test_episodes_are_those_of_lerobots_writer_with_exact_statistics(both_writers):
     ours, theirs = (shards.episode_table() for shards in both_writers)
+    assert set(ours["provenance"].to_pylist()) == {""}
+    ours = ours.drop_columns("provenance")
     assert ours.schema.equals(theirs.schema)
     for name in ours.column_names:
         kind = name.split("/")[-1] if name.startswith("stats/") else "place"
@@ -442,6 +445,74 @@ def test_lerobots_tools_do_not_mind_what_is_kept_beside(make_shards, tmp_path):
     shutil.copytree(both.root, tmp_path / "edited")
     recompute_stats(opened(Shards(tmp_path / "edited")))
     check_dataset(tmp_path / "edited")
+
+
+def told_of(shards):
+    return shards.episode_table()["provenance"].to_pylist()
+
+
+def with_provenance(root, episodes, features):
+    told = [replace(episode, provenance=f"{root.name} {number}") for number, episode in enumerate(episodes)]
+    write_episodes(root, told, features, 10, "sim")
+    return Shards(root)
+
+
+def test_how_an_episode_was_made_is_kept_wherever_it_goes(make_shards, random_episodes, state, tmp_path):
+    made = with_provenance(tmp_path / "made", random_episodes(0, state, (3, 4), ["wave"]), state)
+    assert told_of(made) == ["made 0", "made 1"]
+    append_datasets(make_shards("plain", (5,)), [made], tmp_path / "grown")
+    append_datasets(Shards(tmp_path / "grown"), [make_shards("more", (2,))], tmp_path / "mix")
+    mix = Shards(tmp_path / "mix")
+    assert told_of(mix) == ["", "made 0", "made 1", ""]
+    import_dataset(mix.root, tmp_path / "taken", mix.features, shares_files=False)
+    compact_dataset(tmp_path / "mix")
+    for each in (mix, Shards(tmp_path / "taken")):
+        assert told_of(Shards(each.root)) == ["", "made 0", "made 1", ""]
+        assert opened(each).meta.episodes["provenance"] == ["", "made 0", "made 1", ""]
+
+
+def test_what_is_appended_to_a_dataset_of_others_keeps_how_it_was_made(
+    both_writers, random_episodes, every_kind, tmp_path
+):
+    _, theirs = both_writers
+    import_dataset(theirs.root, tmp_path / "imported", theirs.features, shares_files=False)
+    made = with_provenance(tmp_path / "made", random_episodes(1, every_kind, (3,), ["wave"]), every_kind)
+    append_datasets(Shards(tmp_path / "imported"), [made], tmp_path / "grown")
+    grown = check_dataset(tmp_path / "grown")
+    assert told_of(grown) == [""] * theirs.total_episodes + ["made 0"]
+
+
+@pytest.mark.slow
+def test_lerobots_tools_and_recorder_do_not_mind_how_an_episode_was_made(make_shards, random_episodes, state, tmp_path):
+    from lerobot.datasets.dataset_tools import delete_episodes, merge_datasets, split_dataset
+    from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+    made = with_provenance(tmp_path / "made", random_episodes(0, state, (3, 4), ["wave"]), state)
+    append_datasets(make_shards("plain", (5,)), [made], tmp_path / "mix")
+    mix, plain = Shards(tmp_path / "mix"), make_shards("other", (2, 3))
+    delete_episodes(opened(mix), [0], output_dir=tmp_path / "fewer", repo_id="local/fewer")
+    merge_datasets([opened(mix), opened(plain)], "local/merged", output_dir=tmp_path / "merged")
+    merge_datasets([opened(plain), opened(mix)], "local/turned", output_dir=tmp_path / "turned")
+    split_dataset(opened(mix), {"a": [0], "b": [1, 2]}, output_dir=tmp_path / "split")
+    shutil.copytree(mix.root, tmp_path / "recorded")
+    recording = LeRobotDataset.resume("local/recorded", root=tmp_path / "recorded")
+    for frame in range(3):
+        values = {
+            key: episode_values[frame]
+            for key, episode_values in random_episodes(3, state, (3,), ["wave"])[0].columns.items()
+        }
+        recording.add_frame(values | {"task": "wave"})
+    recording.save_episode()
+    recording.finalize()
+    lengths = {"fewer": 2, "merged": 5, "turned": 5, "split/a": 1, "split/b": 2, "recorded": 4}
+    assert {name: opened(Shards(tmp_path / name)).meta.total_episodes for name in lengths} == lengths
+    told = {"merged": ["", "made 0", "made 1", "", "", ""], "turned": ["", "", "", "made 0", "made 1", ""]}
+    for name in lengths:
+        grown = tmp_path / f"{name}_grown"
+        append_datasets(Shards(tmp_path / name), [make_shards(f"new {name.replace('/', ' ')}", (4,))], grown)
+        check_dataset(grown)
+        if name in told:
+            assert told_of(Shards(grown)) == told[name]
 
 
 def test_an_import_links_frames_and_copies_meta(make_shards, tmp_path):

@@ -1,5 +1,6 @@
 """Few demonstrations become many, in scenes of their own, and how is kept."""
 
+import json
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -102,6 +103,12 @@ def test_one_demonstration_of_each_task_becomes_many(recipes, asked):
     assert sentences == [task.sentence for task in SUITE.tasks for _ in range(8)]
     assert all(episode.columns["next.success"][-1] for episode in new.episodes)
     assert sum(map(len, asked)) <= 18, "nearly every attempt succeeds"
+    told = [json.loads(episode.provenance) for episode in new.episodes]
+    assert {each["seed"] for each in told} <= {trial.seed for trials in asked for trial in trials}
+    assert len({each["seed"] for each in told}) == 16
+    assert {each["recipe"] for each in told} == {path.name for path in recipes.iterdir()}
+    assert told[0]["source"] == 0
+    assert AmplificationPlan(**told[0]["plan"]).frames == (GOAL,)
     begins = {episode.columns["observation.environment_state"][0].tobytes() for episode in new.episodes}
     assert len(begins) == 16, "each in a scene of its own"
 

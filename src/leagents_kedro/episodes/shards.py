@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -47,11 +47,12 @@ class Episode:
     """One episode in memory.
 
     ``columns`` are (frames, *shape of the feature): numbers of the feature's dtype, images as
-    (frames, height, width, 3) uint8.
+    (frames, height, width, 3) uint8. ``provenance`` says in JSON how it was made, where that is known.
     """
 
     sentence: str
     columns: dict[str, np.ndarray]
+    provenance: str = ""
 
 
 @dataclass(frozen=True)
@@ -233,7 +234,7 @@ class NewEpisodes:
     def like(self, mix: Shards) -> "NewEpisodes":
         """Return what can follow the episodes of ``mix``: what it has of them, as it calls it."""
         features = recorded_features(mix.features)
-        episodes = (Episode(each.sentence, {key: each.columns[key] for key in features}) for each in self.episodes)
+        episodes = (replace(each, columns={key: each.columns[key] for key in features}) for each in self.episodes)
         return NewEpisodes(tuple(episodes), features, mix.fps, mix.robot_type)
 
 

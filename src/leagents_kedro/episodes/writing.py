@@ -6,6 +6,7 @@ write the small files of ``meta/``.
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,9 @@ from leagents_kedro.foundation.files import link_file, remove
 if TYPE_CHECKING:
     from lerobot.datasets.utils import DatasetInfo
 
+PROVENANCE = "provenance"
+"""The column of ``meta/episodes`` that says in JSON how an episode was made, or nothing; LeRobot does not mind it."""
+
 _NAMED = 10
 _log = logging.getLogger(__name__)
 
@@ -73,6 +77,7 @@ def write_episodes(
     fitted = [_fitted(episode, number, features) for number, episode in enumerate(episodes)]
     write = _record if visual_features(features) else _write_columns
     write(root, fitted, features, fps, robot_type)
+    _add_provenance(Shards(root), [episode.provenance for episode in episodes])
     write_statistics(root)
     write_digests(root, episode_digests(Shards(root)))
 
@@ -160,6 +165,7 @@ def _convert(shards: Shards, features: Features) -> None:
     info.video_path = VIDEO_PATH if visual_features(features) else info.video_path
     write_info(info, shards.root)
     _list_tasks(shards)
+    _add_provenance(shards, [""] * shards.total_episodes)
     if any(key not in features or features[key]["dtype"] != feature["dtype"] for key, feature in before.items()):
         for file in shards.data_files:
             write_frames(stored(read_table([file]), features), file)
@@ -177,6 +183,15 @@ def _list_tasks(shards: Shards) -> None:
         episodes = table["episode_index"].to_pylist()
         sentences = [[shards.tasks[shards.index.task[episode]]] for episode in episodes]
         write_table(table.append_column("tasks", pa.array(sentences)), file)
+
+
+def _add_provenance(shards: Shards, provenance: Sequence[str]) -> None:
+    """Add a column to ``meta/episodes``, empty text where unknown: LeRobot's tools lose a type without values."""
+    for file in shards.episode_files:
+        table = read_table([file])
+        if PROVENANCE not in table.column_names:
+            told = [provenance[episode] for episode in table["episode_index"].to_pylist()]
+            write_table(table.append_column(PROVENANCE, pa.array(told, pa.string())), file)
 
 
 def write_frames(table: pa.Table, file: Path) -> None:
@@ -234,7 +249,7 @@ def _fitted(episode: Episode, number: int, features: Features) -> Episode:
         if not np.isfinite(values).all():
             raise EpisodesError(f"{name}: '{key}' has values that are not finite")
         columns[key] = values.astype(dtype, copy=False)
-    return Episode(episode.sentence, columns)
+    return replace(episode, columns=columns)
 
 
 def _record(root: Path, episodes: Sequence[Episode], features: Features, fps: int, robot_type: str | None) -> None:
@@ -403,7 +418,9 @@ def _conformed(table: pa.Table, columns: Mapping[str, Any], base: Shards) -> pa.
     schema = pq.read_schema(base.episode_files[0]).remove_metadata()
     for name in schema.names:
         if name not in given.column_names:
-            given = given.append_column(name, pa.nulls(len(given), schema.field(name).type))
+            kind = schema.field(name).type
+            empty = pa.array([""] * len(given)) if name == PROVENANCE else pa.nulls(len(given), kind)
+            given = given.append_column(name, empty)
     return given.select(schema.names).cast(schema)
 
 

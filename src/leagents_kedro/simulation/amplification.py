@@ -34,14 +34,17 @@ _PROBES = 6  # scenes in which frames are looked for
 
 @dataclass(frozen=True)
 class Amplified:
-    """A demonstration, and how it is amplified."""
+    """A demonstration, and how it is amplified; ``name`` is that of the folder where both are kept."""
 
+    name: str
     recipe: Recipe
     source: Source
 
     def replay(self, seed: int) -> Replay:
         """Return the replay in the scene of a seed."""
-        return Replay(self.recipe.task, seed, self.source, self.recipe.plan)
+        plan = self.recipe.plan
+        told = {"recipe": self.name, "source": self.recipe.source, "plan": plan.model_dump(), "seed": seed}
+        return Replay(self.recipe.task, seed, self.source, plan, json.dumps(told))
 
 
 def amplified(
@@ -80,7 +83,7 @@ def amplified(
             missing, episodes, raw, environment, simulator, demonstrations, run_seed
         ):
             _write(folder / names[task], recipe, episode)
-            found[task] = Amplified(recipe, _source(task, episode, raw, environment))
+            found[task] = Amplified(names[task], recipe, _source(task, episode, raw, environment))
     poor = [
         f"{task} ({known.recipe.rate:.0%})"
         for task, known in found.items()
@@ -151,7 +154,7 @@ def _read(place: Path, task: str, raw: Mapping[str, str], environment: Environme
     try:
         recipe = Recipe.model_validate_json((place / "recipe.json").read_bytes())
         episode = Episode("", load_file(place / "source.safetensors"))
-        return Amplified(recipe, _source(task, episode, raw, environment))
+        return Amplified(place.name, recipe, _source(task, episode, raw, environment))
     except (OSError, ValueError, KeyError, SafetensorError):
         return None
 

@@ -1,5 +1,7 @@
 """Demonstrations by the scripted experts of an environment, or by one demonstration that is replayed."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from leagents_kedro.episodes.shards import Episode
@@ -36,4 +38,6 @@ def demonstrate(trial: Trial, pool: EnvironmentPool, action_noise: float) -> tup
     finally:
         run.leave()
     outcome, episode = run.result()
-    return outcome, episode if outcome.success else None
+    if not episode or not outcome.success:
+        return outcome, None
+    return outcome, replace(episode, provenance=replay.provenance if replay else "")

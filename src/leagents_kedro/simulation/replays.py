@@ -24,10 +24,11 @@ _CATCHING_UP = 1.5  # times the gain, while the hand is waited for
 
 @dataclass(frozen=True)
 class Replay(Trial):
-    """An episode in which ``source`` is replayed as ``plan`` says."""
+    """An episode in which ``source`` is replayed as ``plan`` says; ``provenance`` is kept with it."""
 
     source: Source
     plan: AmplificationPlan
+    provenance: str = ""
 
 
 def moved_path(source: Source, plan: AmplificationPlan, scene: Frames, hand: np.ndarray) -> np.ndarray:
