@@ -335,7 +335,7 @@ COMMANDS = {
     "a limit of steps": (
         lambda project: limits(project, max_training_steps=100),
         RUN,
-        "600 training steps",
+        "10000 training steps",
         "more than 100",
         "Change the parameters, or conf/base/constitution.yml",
     ),
@@ -364,7 +364,7 @@ COMMANDS = {
         lambda project: project.ledger(OPENED | {"event": "opend"}),
         RUN,
         "Row 1",
-        "'opened'",
+        "got 'opend'",
         "restore the file from a copy",
     ),
     "another schema": (
