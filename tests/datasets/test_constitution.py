@@ -16,7 +16,7 @@ def test_the_limits_that_ship_are_complete():
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [(("hub_push", "hubpush"), "constitution.hubpush"), (("10000", "-1"), "constitution.max_episodes")],
+    [(("hub_push", "hubpush"), "constitution.hubpush"), (("20000", "-1"), "constitution.max_episodes")],
 )
 def test_an_unknown_or_impossible_limit_is_named(tmp_path, change, message):
     (tmp_path / "constitution.yml").write_text(BASE.read_text().replace(*change))

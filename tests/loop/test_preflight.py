@@ -164,10 +164,10 @@ def test_a_suite_that_the_mix_does_not_cover_is_refused_before_it_is_pinned(tmp_
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"harvest": {"attempts_per_task": 3000}}, "30000 episodes are more than 10000"),
-        ({"demonstrations": {"growth_per_task": 1000}}, "80000 episodes are more than 10000"),
-        ({"gating": {"max_pairs": 20000}}, "20000 episodes are more than 10000"),
-        ({"demonstrations": {"initial_per_task": 900}}, "36000 episodes are more than 10000"),
+        ({"harvest": {"attempts_per_task": 3000}}, "30000 episodes are more than 20000"),
+        ({"demonstrations": {"growth_per_task": 1000}}, "80000 episodes are more than 20000"),
+        ({"gating": {"max_pairs": 40000}}, "40000 episodes are more than 20000"),
+        ({"demonstrations": {"initial_per_task": 900}}, "36000 episodes are more than 20000"),
     ],
 )
 def test_all_that_the_cycle_may_run_is_within_the_constitution(changes, message):
