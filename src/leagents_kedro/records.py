@@ -83,7 +83,7 @@ class AmplificationPlan(Record):
     frames: Annotated[tuple[str, ...], Field(min_length=1)]
     blend: Annotated[float, Field(gt=0)] = 0.7
     tolerance: Annotated[float, Field(gt=0)] = 0.02
-    gain: Annotated[float, Field(gt=0)] = 20
+    gain: Annotated[float, Field(gt=0)] = 20.0
     early: Count = 0
 
 

@@ -135,3 +135,16 @@ def test_a_killed_training_of_a_policy_of_ours_leaves_what_an_undisturbed_one_do
     assert killed.frames == undisturbed.ended.frames[:4]
     published = project.published
     assert not list(undisturbed.failures(project, killed, published, server.run(project)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("what", "nth"), [("recipe.json", 1), ("meta/info.json", 1)])
+def test_killed_while_a_demonstration_is_amplified_the_loop_ends_as_the_undisturbed_one(server, tmp_path, what, nth):
+    parameters = yaml.safe_load(PARAMETERS)
+    parameters["demonstrations"]["amplify"] = {"of": "experts", "sources_per_task": 1, "min_rate": 0}
+    reference, project = (Project.create(tmp_path / name / "project", json.dumps(parameters)) for name in ("a", "b"))
+    undisturbed = Reference.of(reference, server)
+    killed = server.run(project, at=first(undisturbed, "write", what, nth).at)
+    assert killed.code == -signal.SIGKILL
+    published = project.published
+    assert not list(undisturbed.failures(project, killed, published, server.run(project)))

@@ -23,7 +23,7 @@ _VARIANTS: tuple[dict[str, float], ...] = (
     {"blend": 1.0},
     {"blend": 1.0, "tolerance": 0.06},
     {"early": 6, "tolerance": 0.05},
-    {"gain": 10},
+    {"gain": 10.0},
 )
 MOST_TRIALS = (_PLANS + len(_VARIANTS)) * _ALL
 """Replays that a search may try of one task with one source."""
