@@ -21,6 +21,7 @@ TINY = f"""
 suite: {{tasks: [reach-v3, drawer-close-v3], options: {{episode_length: 90}}}}
 demonstrations: {{amplify: null, initial_per_task: 2, growth_per_task: 1, failing_factor: 1, cap_per_task: 1000}}
 training:
+  batch_size: 64
   save_every_steps: 10
   ladder:
     - policy_type: act
