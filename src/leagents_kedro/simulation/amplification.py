@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import batched
 from pathlib import Path
 
 import numpy as np
@@ -79,11 +80,10 @@ def amplified(
     found = {task: known for task, name in names.items() if (known := _read(folder / name, task, raw, environment))}
     if missing := [task for task in names if task not in found]:
         episodes = episodes_of(missing)
-        for task, recipe, episode in _searched(
-            missing, episodes, raw, environment, simulator, demonstrations, run_seed
-        ):
-            _write(folder / names[task], recipe, episode)
-            found[task] = Amplified(names[task], recipe, _source(task, episode, raw, environment))
+        sources = {task: [_source(task, episode, raw, environment) for episode in episodes[task]] for task in missing}
+        for task, recipe in _searched(sources, simulator, demonstrations, run_seed):
+            _write(folder / names[task], recipe, episodes[task][recipe.source])
+            found[task] = Amplified(names[task], recipe, sources[task][recipe.source])
     poor = [
         f"{task} ({known.recipe.rate:.0%})"
         for task, known in found.items()
@@ -99,27 +99,19 @@ def amplified(
 
 
 def _searched(
-    tasks: Sequence[str],
-    episodes: Mapping[str, Sequence[Episode]],
-    raw: Mapping[str, str],
-    environment: Environment,
-    simulator: Simulator,
-    demonstrations: DemonstrationParams,
-    run_seed: int,
-) -> Iterable[tuple[str, Recipe, Episode]]:
-    """Yield what was found of each task: its recipe, and the episode that is the source."""
+    sources: Mapping[str, Sequence[Source]], simulator: Simulator, demonstrations: DemonstrationParams, run_seed: int
+) -> Iterable[tuple[str, Recipe]]:
+    """Yield the recipe that was found for each task."""
     probes = [
         Trial(task, derive_seed("demonstration", "frames", run_seed, task, index=index))
-        for task in tasks
+        for task in sources
         for index in range(_PROBES)
     ]
     scenes = [with_directions(frames) for _, frames in simulator.first_frames(probes)]
     searches = {}
-    for position, task in enumerate(tasks):
-        frames = distinct_frames(scenes[position * _PROBES : (position + 1) * _PROBES])
-        sources = [_source(task, episode, raw, environment) for episode in episodes[task]]
-        searches[task] = search(sources, frames, (run_seed,))
-    with progress_bar("plan", len(tasks), "task") as show:
+    for (task, given), probed in zip(sources.items(), batched(scenes, _PROBES), strict=True):
+        searches[task] = search(given, distinct_frames(probed), (run_seed,))
+    with progress_bar("plan", len(sources), "task") as show:
         done = tried = 0
 
         def attempt(replays: Sequence[Replay]) -> list[bool]:
@@ -127,6 +119,7 @@ def _searched(
             rolled = simulator.demonstrate(
                 replays,
                 action_noise=demonstrations.action_noise,
+                keep_episodes=False,
                 progress=lambda attempts, _: show(done, f"{tried + attempts} replays"),
             )
             tried += len(replays)
@@ -137,9 +130,9 @@ def _searched(
             show(done, f"{tried} replays")
             logger.info(
                 "%s: demonstration %d of %d is amplified, moved with %s: %.0f%% of the trials succeeded",
-                *(task, recipe.source + 1, len(episodes[task]), " > ".join(recipe.plan.frames), 100 * recipe.rate),
+                *(task, recipe.source + 1, len(sources[task]), " > ".join(recipe.plan.frames), 100 * recipe.rate),
             )
-            yield task, recipe, episodes[task][recipe.source]
+            yield task, recipe
 
 
 def _source(task: str, episode: Episode, raw: Mapping[str, str], environment: Environment) -> Source:

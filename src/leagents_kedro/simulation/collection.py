@@ -18,7 +18,7 @@ from leagents_kedro.foundation.seeds import derive_seed
 from leagents_kedro.parameters.demonstrations import Amplification, DemonstrationParams
 from leagents_kedro.parameters.evaluation import EvaluationParams
 from leagents_kedro.records import Outcome, Suite
-from leagents_kedro.simulation.amplification import amplified
+from leagents_kedro.simulation.amplification import Amplified, amplified
 from leagents_kedro.simulation.environments import Trial
 from leagents_kedro.simulation.recipes import MOST_TRIALS
 from leagents_kedro.simulation.simulator import Simulator, simulator
@@ -54,12 +54,15 @@ def collect_episodes(
     total = sum(requests.values())
     require(constitution, simulation_command(suite, total * demonstrations.max_attempts_factor))
     environments = simulator(suite, evaluation)
-    trial_of: Callable[[str, int], Trial] = Trial
+    known: dict[str, Amplified] = {}
     if amplification := demonstrations.amplification:
         require(constitution, simulation_command(suite, MOST_TRIALS * amplification.sources_per_task))
         sources = partial(_sources, suite, demonstrations, amplification, environments, run_seed)
         known = amplified(suite, requests, demonstrations, environments, sources, run_seed, recipes)
-        trial_of = lambda task, seed: known[task].replay(seed)  # noqa: E731
+
+    def trial_of(task: str, seed: int) -> Trial:
+        return known[task].replay(seed) if known else Trial(task, seed)
+
     with progress_bar("collect", total, "episode") as show:
         episodes = successful_episodes(
             requests,

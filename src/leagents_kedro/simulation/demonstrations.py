@@ -12,8 +12,10 @@ from leagents_kedro.simulation.replays import Replay, replaying
 from leagents_kedro.simulation.rollouts import EpisodeRun
 
 
-def demonstrate(trial: Trial, pool: EnvironmentPool, action_noise: float) -> tuple[Outcome, Episode | None]:
-    """Return what came of an expert's attempt, or of a replay, with its episode if it succeeded.
+def demonstrate(
+    trial: Trial, pool: EnvironmentPool, action_noise: float, keep_episode: bool = True
+) -> tuple[Outcome, Episode | None]:
+    """Return what came of an expert's attempt, or of a replay; with its episode if it succeeded and is to be kept.
 
     The seed draws the placement as well as Gaussian noise of standard deviation ``action_noise`` on the actions, which
     are clipped to [-1, 1]. An expert's are recorded as applied. Of a replay noise spares the gripper, and what is
@@ -26,7 +28,7 @@ def demonstrate(trial: Trial, pool: EnvironmentPool, action_noise: float) -> tup
     replay = trial if isinstance(trial, Replay) else None
     teacher = replaying(replay, pool.environment) if replay else pool.environment.expert(trial.task)
     noise = np.random.default_rng(trial.seed)
-    run = EpisodeRun(trial, pool, keep_episode=True)
+    run = EpisodeRun(trial, pool, keep_episode)
     try:
         while not run.ended:
             action = teacher(run.observation)

@@ -65,16 +65,23 @@ class Simulator:
         return self._run(request, processes, progress)
 
     def demonstrate(
-        self, trials: Sequence[Trial], *, action_noise: float, progress: Progress | None = None
+        self,
+        trials: Sequence[Trial],
+        *,
+        action_noise: float,
+        keep_episodes: bool = True,
+        progress: Progress | None = None,
     ) -> list[Rollout]:
-        """Return what came of each trial's replay, or an expert's attempt at it, with its episode if it succeeded.
+        """Return what came of each trial's replay, or an expert's attempt at it.
+
+        With ``keep_episodes``, there is also its episode if it succeeded.
 
         Raises:
             ParameterError: The environment has no experts, or does not tell of hand and frames.
             SimulationError: An environment failed or hung; names the episode.
         """
         request = ExpertRequest(
-            self.environment, self.options, self.shortcuts, self.sentences, tuple(trials), action_noise
+            self.environment, self.options, self.shortcuts, self.sentences, tuple(trials), action_noise, keep_episodes
         )
         return self._run(request, self._processes(trial.task for trial in trials), progress)
 

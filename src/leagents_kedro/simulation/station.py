@@ -112,13 +112,14 @@ class ExpertRequest(_Request):
 
     trials: tuple[Trial, ...]
     action_noise: float
+    keep_episodes: bool = True
 
     def run(self, station: Station, progress: Progress | None = None) -> list[Rollout]:
         """Return one rollout a trial."""
         pool = self.pool(station)
         rolled: list[Rollout] = []
         for trial in self.trials:
-            rolled.append(demonstrate(trial, pool, self.action_noise))
+            rolled.append(demonstrate(trial, pool, self.action_noise, self.keep_episodes))
             if progress:
                 progress(len(rolled), sum(outcome.success for outcome, _ in rolled))
         return rolled
@@ -136,8 +137,7 @@ class FramesRequest(_Request):
         scenes: list[Scene] = []
         for trial in self.trials:
             run = EpisodeRun(trial, pool, keep_episode=False)
-            run.ended = True
-            run.leave()
+            pool.release(trial.task, run.env)
             scenes.append((run.result()[0], pool.environment.frames(run.observation)))
         return scenes
 

@@ -40,9 +40,8 @@ def demonstrate_added_tasks(
             f"{typed('loop adopt RUN_ID --by NAME')}"
         )
     requests = dict.fromkeys(added, demonstrations.initial_per_task)
-    return collect_episodes(resolved, demonstrations, evaluation, requests, run_seed, 0, constitution, recipes).like(
-        mix
-    )
+    new = collect_episodes(resolved, demonstrations, evaluation, requests, run_seed, 0, constitution, recipes)
+    return new.like(mix)
 
 
 def append_demonstrations(mix: Shards, demonstrations: Shards | None) -> Shards | Appended:
