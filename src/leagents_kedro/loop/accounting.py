@@ -11,7 +11,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline.node import Node
 
-from leagents_kedro.foundation.files import remove, statuses
+from leagents_kedro.foundation.files import remove, statuses, write_atomically
 from leagents_kedro.history.history import Cycle
 from leagents_kedro.loop.retention import scratch
 from leagents_kedro.loop.specs import DEVICE
@@ -58,7 +58,7 @@ class DeviceMeter:
     def _keep(self, file: Path, every_s: float, ended: Event) -> None:
         while not ended.wait(every_s):
             with suppress(OSError):  # the disk is full: whoever needs it will say so
-                file.write_text(str(self.seconds), encoding="utf-8")
+                write_atomically(file, str(self.seconds).encode())
 
     @hook_impl
     def before_pipeline_run(self) -> None:
@@ -120,5 +120,5 @@ def uncharged_seconds(cycle: Cycle, catalog: CatalogProtocol) -> float:
 def _measured(file: Path) -> float:
     try:
         return float(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # it was killed before the first time, or in the midst of it
+    except (OSError, ValueError):  # it was killed before the first time
         return 0.0
