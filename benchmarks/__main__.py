@@ -10,6 +10,8 @@ from benchmarks.report import with_table
 from benchmarks.sections import SECTIONS, measure
 from leagents_kedro.foundation.files import write_atomically
 
+WIDTH_OF_FILES = 160
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
@@ -26,6 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
         document = options.markdown.read_text() if options.markdown.exists() else ""
         write_atomically(options.markdown, with_table(document, report.markdown()).encode())
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH_OF_FILES)
     console.print(report.table())
     for name, failure in report.failures.items():
         console.print(f"{name}: {failure}", style="red", markup=False)

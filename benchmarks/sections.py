@@ -30,14 +30,14 @@ class Section:
 
 
 SECTIONS = {
-    "loader": Section("benchmarks.training", "loader", 60, 15),
-    "step": Section("benchmarks.training", "step", 60, 20),
-    "evaluation": Section("benchmarks.evaluation", "rows", 90, 30),
-    "mix": Section("benchmarks.mix", "rows", 60, 15),
-    "start": Section("benchmarks.process", "start", 60, 30),
-    "loop": Section("benchmarks.process", "loop", 60, 40),
-    "growth": Section("benchmarks.process", "growth", 240, 90),
-    "cycle": Section("benchmarks.cycle", "rows", 1600, 120),
+    "loader": Section("benchmarks.training", "loader", 60, 25),
+    "step": Section("benchmarks.training", "step", 60, 25),
+    "evaluation": Section("benchmarks.evaluation", "rows", 120, 50),
+    "mix": Section("benchmarks.mix", "rows", 60, 35),
+    "start": Section("benchmarks.process", "start", 60, 20),
+    "loop": Section("benchmarks.process", "loop", 60, 30),
+    "growth": Section("benchmarks.process", "growth", 240, 40),
+    "cycle": Section("benchmarks.cycle", "rows", 1600, 75),
 }
 
 
