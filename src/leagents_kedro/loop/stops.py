@@ -18,9 +18,9 @@ class GateHooks:
         last = history.cycles[-1]
         said = f"cycle {last.plan.cycle} said {last.decision.verdict}: {last.decision.reason}"
         if last.decision.verdict == "stop" and (closed_here or params.after_stop == "halt"):
-            return f"{said}. To go on nevertheless: --params=loop.after_stop=continue"
+            return f"{said} To go on nevertheless: --params=loop.after_stop=continue"
         if last.decision.verdict == "escalate" and closed_here and params.on_escalate == "handover":
-            return f"{said}. The same command goes on with the next rung"
+            return f"{said} The same command goes on with the next rung"
         return None
 
 
