@@ -32,9 +32,10 @@ class Section:
 SECTIONS = {
     "loader": Section("benchmarks.training", "loader", 60, 25),
     "step": Section("benchmarks.training", "step", 60, 25),
+    "beside": Section("benchmarks.training", "beside", 150, 35),
     "evaluation": Section("benchmarks.evaluation", "rows", 120, 50),
     "generation": Section("benchmarks.learning", "generation", 150, 20),
-    "learning": Section("benchmarks.learning", "learning", 2200, 100),
+    "learning": Section("benchmarks.learning", "learning", 2200, 60),
     "mix": Section("benchmarks.mix", "rows", 60, 35),
     "start": Section("benchmarks.process", "start", 60, 20),
     "loop": Section("benchmarks.process", "loop", 60, 30),

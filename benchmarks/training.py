@@ -2,9 +2,12 @@
 
 import itertools
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -85,6 +88,43 @@ def step(quick: bool) -> list[Row]:
         Row("training step", f"{measured}: model alone", _ms(ours), _ms(alone), ours / alone, "<=", 1.05),
         Row("training step", f"{measured}: LeRobot", _ms(ours), _ms(theirs), theirs / ours, ">="),
     ]
+
+
+def beside(quick: bool) -> list[Row]:
+    """Return how much two busy processes slow the default's training, beside how much they slow a loop in Python."""
+    training = parameters(1).model_copy(update={"batch_size": 256, "torch_threads": 1})
+    of_default = {"policy_type": "chunked_mlp", "steps": 200 if quick else 1000, "options": {}}
+    rung = training.ladder[0].model_copy(update=of_default)
+    with tempfile.TemporaryDirectory() as folder:
+        mix = _mix(Path(folder) / "mix", STATE, episodes=100)
+
+        def training_run() -> None:
+            with tempfile.TemporaryDirectory() as run:
+                train(mix, range(100), rung, training, None, Path(run), Path(folder) / "frames", lambda *_: None)
+
+        def counting() -> None:
+            for _ in range(20_000_000 if quick else 100_000_000):
+                pass
+
+        ways = (training_run, counting)
+        training_run()
+        alone = alternated(ways, 3)
+        with _busy_processes(2):
+            busy = alternated(ways, 3)
+    ours, fair = (with_others / without for with_others, without in zip(busy, alone, strict=True))
+    measured = "chunked MLP, torch_threads 1, two busy processes beside: times as long as alone; a loop in Python"
+    return [Row("training", measured, f"{ours:.2f}", f"{fair:.2f}", ours / fair, "<=", 1.3)]
+
+
+@contextmanager
+def _busy_processes(number: int) -> Iterator[None]:
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(number)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 def _mix(root: Path, features: dict[str, dict[str, Any]], episodes: int) -> Shards:
