@@ -93,7 +93,7 @@ def step(quick: bool) -> list[Row]:
 def beside(quick: bool) -> list[Row]:
     """Return how much two busy processes slow the default's training, beside how much they slow a loop in Python."""
     training = parameters(1).model_copy(update={"batch_size": 256, "torch_threads": 1})
-    of_default = {"policy_type": "chunked_mlp", "steps": 200 if quick else 1000, "options": {}}
+    of_default: dict[str, Any] = {"policy_type": "chunked_mlp", "steps": 200 if quick else 1000, "options": {}}
     rung = training.ladder[0].model_copy(update=of_default)
     with tempfile.TemporaryDirectory() as folder:
         mix = _mix(Path(folder) / "mix", STATE, episodes=100)
