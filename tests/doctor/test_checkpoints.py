@@ -61,6 +61,29 @@ ERRORS = {
     "no weights": (removed("model.safetensors"), "lacks model.safetensors", "lerobot-train", "checkpoints/<step>"),
     "no processor": (removed("policy_preprocessor.json"), "lacks policy_preprocessor.json", "copy it completely"),
     "no state": (removed(STATE), f"lacks {STATE}", "copy it completely"),
+    "weights in parts": (
+        lambda f: (
+            removed("model.safetensors")(f),
+            (f / "pretrained_model/model.safetensors.index.json").write_text("{}"),
+        ),
+        "lacks model.safetensors",
+        "join what model.safetensors.index.json lists",
+    ),
+    "a pointer": (
+        lambda f: (f / "pretrained_model/model.safetensors").write_text("version https://git-lfs.github.com/spec/v1"),
+        "model.safetensors: should be safetensors",
+        "git lfs pull",
+    ),
+    "a list": (
+        lambda f: (f / "pretrained_model/config.json").write_text("[1]"),
+        "config.json: should be JSON, is damaged: it holds a list, no object",
+        "from a copy",
+    ),
+    "no processors": (
+        lambda f: (removed("policy_preprocessor.json")(f), removed("policy_postprocessor.json")(f)),
+        "lacks policy_preprocessor.json, policy_postprocessor.json",
+        "if an older LeRobot wrote it, make them as lerobot.processor.migrate_policy_normalization does",
+    ),
     "torn json": (torn("policy_postprocessor.json"), "policy_postprocessor.json", "should be JSON", "from a copy"),
     "torn config": (torn("config.json"), "config.json", "should be JSON", "from a copy"),
     "torn weights": (torn("model.safetensors"), "model.safetensors", "should be safetensors", "from a copy"),

@@ -16,8 +16,11 @@ from leagents_kedro.doctor import loop
 from leagents_kedro.doctor.loop import examine_loop
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.history.history import Closed, Opened
+from leagents_kedro.parameters.gating import GatingParams
+from leagents_kedro.parameters.training import TrainingParams
 from leagents_kedro.policies.checkpoints import checkpoint_digest
 from leagents_kedro.records import Checkpoint, CycleRecord, Decision, Evidence, Plan, Score
+from support.parameters import base_parameters
 
 RUN_IDS = [f"2026-01-0{day}T00.00.00.000Z" for day in (1, 2, 3)]
 SCORE = Score(successes=1, episodes=2, low=0.1, high=0.9)
@@ -171,3 +174,27 @@ def test_the_latest_mix_is_read(folder):
     (file,) = (folder / "mix").glob("*/mix/data/*/*.parquet")
     file.write_bytes(file.read_bytes()[:-100])
     assert any(finding.where == str(file) for finding in examine_loop(catalog(folder)))
+
+
+def test_a_rung_that_no_longer_fits_the_weights_that_it_would_go_on_from_is_told(folder, trained):
+    """The checkpoint was trained with `dim_model` 8; the last closed cycle said promote."""
+    options = json.loads((trained / "pretrained_model" / "config.json").read_text())
+    same = {name: options[name] for name in ("chunk_size", "n_action_steps", "dim_model", "n_heads", "dim_feedforward")}
+
+    def found(on_misfit: str = "stop", **changes: object) -> list[str]:
+        rung = {"policy_type": "act", "steps": 1, "options": same | changes}
+        rung |= {"pretrained_path": None, "pretrained_revision": None}
+        training = base_parameters("training", ladder=[rung], on_misfit=on_misfit)
+        known = catalog(folder)
+        known["head"] = CheckpointDataset(str(folder / "candidate"), Version(None, None), optional=True)
+        known["params:training"] = MemoryDataset(TrainingParams(**training))
+        known["params:gating"] = MemoryDataset(GatingParams(**base_parameters("gating")))
+        return [f"{finding.severity} {finding}" for finding in examine_loop(known)]
+
+    assert found() == []
+    assert found(optimizer_lr=1e-3) == []
+    (told,) = found(dim_model=16)
+    assert told.startswith("error training.ladder: training.ladder[0] does not fit the head checkpoint")
+    assert "options.dim_model is 16, was 8. Fix: change it back" in told
+    (told,) = found("scratch", dim_model=16)
+    assert told.startswith("warning")

@@ -193,12 +193,12 @@ def placed(tmp_path):
     source = write_reaches(tmp_path / "source")
     catalog(tmp_path / "mix")["mix"].save(Shards(source))
     (root,) = (tmp_path / "mix").glob("*/mix")
-    frames("action", number(3, 1, math.nan))(root)
+    frames("action", number(12, 1, math.nan))(root)
     return tmp_path / "mix"
 
 
 def test_a_mix_that_no_cycle_wrote_is_read_before_it_is_pinned(placed):
-    with pytest.raises(EpisodesError, match=r"'action' should be finite, 1 frames are not: episode 0.*delete_episodes"):
+    with pytest.raises(EpisodesError, match=r"'action' should be finite, 1 frames are not: episode 1.*delete_episodes"):
         PreflightHooks().before_cycle_opened(catalog(placed, **REACH))
 
 

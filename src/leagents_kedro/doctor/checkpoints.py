@@ -13,8 +13,15 @@ from leagents_kedro.episodes.statistics import recorded_statistics
 from leagents_kedro.errors import CheckpointError
 from leagents_kedro.foundation.findings import Check, Finding, error, run_checks, warning
 from leagents_kedro.foundation.spelling import no_such
-from leagents_kedro.foundation.untrusted import check_checkpoint
-from leagents_kedro.policies.checkpoints import PROCESSORS, checkpoint_digest, known_policies, missing_files
+from leagents_kedro.foundation.untrusted import check_checkpoint, stand_in
+from leagents_kedro.policies.checkpoints import (
+    PROCESSORS,
+    checkpoint_digest,
+    known_policies,
+    missing_files,
+    processor_steps,
+    way_to_complete,
+)
 from leagents_kedro.records import Suite
 
 _NORMALIZERS = ("normalizer_processor", "unnormalizer_processor")
@@ -79,15 +86,18 @@ def changed(folder: Path, digest: str, found: str) -> Finding:
 def _has_its_files(subject: ExaminedCheckpoint) -> Iterator[Finding]:
     if missing := missing_files(subject.folder):
         what = f"should be a `pretrained_model` folder as lerobot-train writes it, lacks {', '.join(missing)}"
-        yield error(subject.folder, what, "give the folder checkpoints/<step>/pretrained_model, or copy it completely")
+        yield error(subject.folder, what, *way_to_complete(subject.folder))
 
 
 def _has_readable_json(subject: ExaminedCheckpoint) -> Iterator[Finding]:
     for file in sorted(subject.folder.glob("*.json")):
         try:
-            json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as fault:
-            yield error(file, f"should be JSON, is damaged: {fault}", _RESTORE)
+            if isinstance(content := json.loads(file.read_text(encoding="utf-8")), dict):
+                continue
+            fault = f"it holds a {type(content).__name__}, no object"
+        except ValueError as error_of_json:
+            fault = str(error_of_json)
+        yield error(file, f"should be JSON, is damaged: {fault}", stand_in(file) or _RESTORE)
 
 
 def _runs_no_code(subject: ExaminedCheckpoint) -> Iterator[Finding]:
@@ -136,7 +146,7 @@ def _normalizes_like_the_mix(subject: ExaminedCheckpoint) -> Iterator[Finding]:
     """Without statistics LeRobot leaves a feature as it is, and says nothing."""
     mix = recorded_statistics(subject.mix) if subject.mix else {}
     drifted: dict[str, None] = {}
-    for processor, step in ((file, step) for file in PROCESSORS for step in _steps(subject.folder / file)):
+    for processor, step in ((file, step) for file in PROCESSORS for step in processor_steps(subject.folder / file)):
         if step.get("registry_name") not in _NORMALIZERS:
             continue
         found = _statistics(subject.folder, step)
@@ -169,7 +179,7 @@ def _has_finite_weights(subject: ExaminedCheckpoint) -> Iterator[Finding]:
             with safe_open(file, framework="pt") as tensors:
                 broken = [name for name in tensors.keys() if not tensors.get_tensor(name).isfinite().all()]  # noqa: SIM118
         except SafetensorError as fault:
-            yield error(file, f"should be safetensors, is damaged: {fault}", _RESTORE)
+            yield error(file, f"should be safetensors, is damaged: {fault}", stand_in(file) or _RESTORE)
             continue
         if broken and not file.name.startswith("policy_"):
             what = f"weights should be finite, {len(broken)} tensors are not, first {broken[0]}"
@@ -184,10 +194,6 @@ _FORM: tuple[tuple[Check[ExaminedCheckpoint], ...], ...] = (
     (_fits_the_environment,),
 )
 _CONTENT: tuple[tuple[Check[ExaminedCheckpoint], ...], ...] = ((_has_finite_weights,), (_normalizes_like_the_mix,))
-
-
-def _steps(file: Path) -> list[dict[str, Any]]:
-    return json.loads(file.read_text(encoding="utf-8"))["steps"]
 
 
 def _statistics(folder: Path, step: dict[str, Any]) -> dict[str, np.ndarray]:

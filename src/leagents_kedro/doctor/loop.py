@@ -15,8 +15,10 @@ from leagents_kedro.errors import LeAgentsError
 from leagents_kedro.foundation.findings import Finding, error, warning
 from leagents_kedro.foundation.spelling import counted
 from leagents_kedro.foundation.typed import typed
+from leagents_kedro.history.continuation import next_step
 from leagents_kedro.history.history import Cycle, History
 from leagents_kedro.policies.checkpoints import checkpoint_digest
+from leagents_kedro.policies.fit import misfit_of_step
 from leagents_kedro.records import Checkpoint, Suite
 from leagents_kedro.simulation.suites import resolve_suite
 
@@ -153,6 +155,7 @@ def _checkpoint(name: str, version: str, digest: str | None, catalog: "CatalogPr
 
 def _present(history: History, catalog: "CatalogProtocol", suite: Suite | None) -> Iterator[Finding]:
     mix: Path | None = None
+    there: dict[str, Checkpoint | None] = {"head": None, "blessed": None}
     versions = inherited(catalog, history)
     for name in ("mix", "blessed", "head"):
         dataset = version_of(catalog, name, versions[name]) if name in versions else None
@@ -167,4 +170,28 @@ def _present(history: History, catalog: "CatalogProtocol", suite: Suite | None) 
             mix = start.root
             yield from examine_dataset(mix, suite)
         if isinstance(start, Checkpoint):
+            there[name] = start
             yield from examine_checkpoint(start.path, suite, mix)
+    yield from _next_rung(history, catalog, there)
+
+
+def _next_rung(
+    history: History, catalog: "CatalogProtocol", sources: dict[str, Checkpoint | None]
+) -> Iterator[Finding]:
+    """The next cycle's rung can go on from the weights that it would start from."""
+    if "params:training" not in catalog or not history.cycles:
+        return
+    training, gating = catalog.load("params:training"), catalog.load("params:gating")
+    rung, initial, _ = next_step(history, sources["head"], sources["blessed"], gating.lineage)
+    if initial != "scratch" and sources[initial] is None:
+        return  # that it is not there is told already
+    try:
+        what = misfit_of_step(training, rung, initial, sources)
+    except LeAgentsError as fault:
+        yield error("training.ladder", str(fault), "correct the ladder")
+        return
+    if what and training.on_misfit == "stop":
+        fix = "change it back, append it as a rung of its own, or start the rung anew: training.on_misfit: scratch"
+        yield error("training.ladder", what, fix)
+    elif what:
+        yield warning("training.ladder", what, "none needed: the rung starts from scratch (training.on_misfit)")

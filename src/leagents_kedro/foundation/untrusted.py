@@ -16,6 +16,27 @@ REMOTE_CODE_POLICIES = frozenset({"gaussian_actor", "groot", "pi0_fast", "wall_x
 _PICKLED = {".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
 
 
+_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")  # that editors put before text
+
+
+def stand_in(file: Path) -> str | None:
+    """Return how to get a ``file`` that cannot be read, where what lies in its place tells; else None."""
+    try:
+        with file.open("rb") as opened:
+            begin = opened.read(64)
+    except OSError:
+        return None
+    if not begin:
+        return "it is empty: copy it again"
+    if begin.startswith(b"version https://git-lfs"):
+        return "it is a pointer of Git LFS: fetch what it points to, with `git lfs pull` where it was cloned"
+    if begin.lstrip().lower().startswith((b"<!doctype", b"<html")):
+        return "it is a web page: download the file itself, as `hf download` does"
+    if file.suffix == ".json" and begin.startswith(_MARKS):
+        return "it begins with a byte order mark: save it as UTF-8 without one"
+    return None
+
+
 def check_dataset_paths(root: Path, info: dict[str, Any], templates: dict[str, str]) -> None:
     """Refuse a LeRobotDataset whose ``meta/info.json`` or links lead out of its folder.
 

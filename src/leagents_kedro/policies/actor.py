@@ -96,6 +96,22 @@ class Actor:
         calls = batched(zip(observations, sentences, seeds, strict=True), self._rows)
         return np.concatenate([self._call(slots) for slots in calls])
 
+    def rehearse(self) -> None:
+        """Act once, on an observation of random numbers.
+
+        Raises:
+            CheckpointError: The action is of another shape than the policy says of itself.
+        """
+        self.reset()
+        actions = self._act(self._imagined(1))
+        (feature,) = self._policy.config.output_features.values()
+        if tuple(actions.shape[2:]) != tuple(feature.shape):
+            raise CheckpointError(
+                f"'{self._policy.config.type}' should give actions of shape {tuple(feature.shape)}, gives "
+                f"{tuple(actions.shape[2:])}; mend its postprocessor"
+            )
+        self.reset()
+
     def _call(self, slots: Sequence[tuple[dict[str, Any], str, int]]) -> np.ndarray:
         """Return actions (slots, steps, action_dim) from one call, whose rows beyond the slots repeat the first."""
         import torch
@@ -122,6 +138,15 @@ class Actor:
                 actions = self._policy.select_action(batch).unsqueeze(1)
         return self._postprocessor(actions)
 
+    def _imagined(self, rows: int) -> dict[str, Any]:
+        """Return observations of random numbers, one a row, under LeRobot's names."""
+        import torch
+
+        generator = torch.Generator().manual_seed(0)
+        shapes = {key: feature.shape for key, feature in self._policy.config.input_features.items()}
+        seen = {key: torch.rand((rows, *shape), generator=generator) for key, shape in shapes.items()}
+        return seen | {"task": [""] * rows}
+
     def _rows_are_independent(self) -> bool:
         """Whether a row's actions are the same bits at every place of a call, and whatever the other rows hold.
 
@@ -129,12 +154,10 @@ class Actor:
         """
         import torch
 
-        generator = torch.Generator().manual_seed(0)
-        shapes = {key: feature.shape for key, feature in self._policy.config.input_features.items()}
-        batch = {key: torch.rand((_ROWS, *shape), generator=generator) for key, shape in shapes.items()}
+        batch = self._imagined(_ROWS)
 
         def actions(rows: list[int]) -> Any:
-            return self._act({key: values[rows] for key, values in batch.items()} | {"task": [""] * _ROWS})
+            return self._act(batch | {key: batch[key][rows] for key in batch.keys() - {"task"}})
 
         there = actions([*range(_ROWS)])
         others = [*range(1, _ROWS), 0], [0] * _ROWS

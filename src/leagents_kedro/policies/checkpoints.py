@@ -2,13 +2,19 @@
 
 import hashlib
 import json
+import shlex
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from leagents_kedro.errors import CheckpointError, ParameterError
 from leagents_kedro.foundation.files import FileState
 from leagents_kedro.foundation.typed import typed
+from leagents_kedro.foundation.untrusted import stand_in
+
+if TYPE_CHECKING:
+    import torch
 
 PROCESSORS = ("policy_preprocessor.json", "policy_postprocessor.json")
 """What comes before the policy, and after it."""
@@ -94,9 +100,67 @@ def missing_files(folder: Path) -> list[str]:
         missing.append("model.safetensors")
     for name in PROCESSORS:
         if name not in missing:
-            states = [step.get("state_file") for step in read_json(folder / name)["steps"]]
+            states = [step.get("state_file") for step in processor_steps(folder / name)]
             missing += [state for state in states if state and not (folder / state).is_file()]
     return missing
+
+
+def way_to_complete(folder: Path) -> tuple[str, str]:
+    """Return the likely fix of a ``pretrained_model`` folder with `missing_files`, and its command, if there is one."""
+    if (folder / "model.safetensors.index.json").is_file():
+        return "LeRobot reads one file of weights: join what model.safetensors.index.json lists", ""
+    if any(folder.glob("*.bin")):
+        return "LeRobot reads weights as safetensors: convert them where they are trusted", ""
+    has_policy = (folder / "config.json").is_file() and (folder / "model.safetensors").is_file()
+    if has_policy and not any((folder / name).is_file() for name in PROCESSORS):
+        return _way_to_migrate(folder.resolve())
+    return "give the folder checkpoints/<step>/pretrained_model, or copy it completely", ""
+
+
+def _way_to_migrate(folder: Path) -> tuple[str, str]:
+    """LeRobot's script takes each underscore in the name of a feature for a dot."""
+    script = "lerobot.processor.migrate_policy_normalization"
+    features = read_json(folder / "config.json").get("input_features") or {}
+    if any("_" in name for name in features):
+        return f"copy it completely; if an older LeRobot wrote it, make them as {script} does", ""
+    command = shlex.join(["python", "-m", script, f"--pretrained-path={folder}"])
+    return f"copy it completely; if an older LeRobot wrote it, take {folder.name}_migrated, which this writes", command
+
+
+def processor_steps(file: Path) -> list[dict[str, Any]]:
+    """Return the steps that a processor's file lists.
+
+    Raises:
+        CheckpointError: It is damaged.
+    """
+    steps = read_json(file).get("steps")
+    if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
+        raise CheckpointError(f"{file}: expected the steps of a processor, got none. Restore it from a copy")
+    return steps
+
+
+def stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each weight in a ``pretrained_model`` folder; nothing else of them is read.
+
+    Raises:
+        CheckpointError: Its file is damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    file = folder / "model.safetensors"
+    try:
+        with safe_open(file, "pt") as tensors:
+            return {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        fix = stand_in(file) or "restore it from a copy"
+        raise CheckpointError(f"{file}: expected safetensors, got something else ({error}); {fix}") from error
+
+
+def unstored(weights: "Mapping[str, torch.Tensor]", stored: Iterable[str]) -> list[str]:
+    """Return which of a policy's ``weights`` are not among the names that are ``stored``; of tied ones, one is."""
+    names = {*stored}
+    there = {weight.data_ptr() for name, weight in weights.items() if name in names}
+    return [name for name, weight in weights.items() if name not in names and weight.data_ptr() not in there]
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -106,12 +170,13 @@ def read_json(file: Path) -> dict[str, Any]:
         CheckpointError: It is not there, or holds something else.
     """
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{file}: expected a JSON object, got something else ({error}). The file was damaged or edited; restore it "
-            f"from a copy. {without_copy()}"
-        ) from error
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise TypeError(f"a {type(content).__name__}")
+    except (OSError, ValueError, TypeError) as error:
+        fix = stand_in(file) or f"it was damaged or edited: restore it from a copy. {without_copy()}"
+        raise CheckpointError(f"{file}: expected a JSON object, got something else ({error}); {fix}") from error
+    return content
 
 
 def without_copy() -> str:

@@ -1,14 +1,15 @@
 """Whether a rung that was changed can go on from the weights that were trained before."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leagents_kedro.parameters.training import Rung
-from leagents_kedro.policies.checkpoints import read_json
+from leagents_kedro.parameters.training import Rung, TrainingParams
+from leagents_kedro.policies.checkpoints import read_json, stored_shapes, unstored
 from leagents_kedro.policies.refusals import refusals
 from leagents_kedro.policies.training import policy_config
-from leagents_kedro.records import Checkpoint
+from leagents_kedro.records import Checkpoint, Initial
 
 if TYPE_CHECKING:
     import torch
@@ -33,9 +34,26 @@ def misfit(rung: Rung, checkpoint: Checkpoint) -> str | None:
         for name, value in rung.options.items()
         if not name.startswith(_OF_TRAINING) and trained.get(name, _ABSENT) != json.loads(json.dumps(value))
     }
-    if not changed or _fit(_weights_of(rung, checkpoint.pretrained_model), _shapes(checkpoint.pretrained_model)):
+    if not changed or _fit(_weights_of(rung, checkpoint.pretrained_model), stored_shapes(checkpoint.pretrained_model)):
         return None
     return ", ".join(f"options.{name} is {value!r}, was {trained.get(name)!r}" for name, value in changed.items())
+
+
+def misfit_of_step(
+    training: TrainingParams, rung: int, initial: Initial, sources: Mapping[str, Checkpoint | None]
+) -> str | None:
+    """Return why a rung of the ladder cannot go on from the ``initial`` one of its ``sources``, if it cannot.
+
+    Raises:
+        ParameterError: The ladder ends below the rung, or LeRobot refuses it.
+    """
+    if initial == "scratch":
+        return None
+    checkpoint = sources[initial]
+    if checkpoint is None:
+        return f"training would go on from the {initial} checkpoint, and there is none"
+    found = misfit(training.rung(rung), checkpoint)
+    return found and f"training.ladder[{rung}] does not fit the {initial} checkpoint that it would go on from: {found}"
 
 
 def _weights_of(rung: Rung, folder: Path) -> "dict[str, torch.Tensor]":
@@ -51,15 +69,6 @@ def _weights_of(rung: Rung, folder: Path) -> "dict[str, torch.Tensor]":
 
 
 def _fit(weights: "dict[str, torch.Tensor]", stored: dict[str, tuple[int, ...]]) -> bool:
-    """Whether ``stored`` are the shapes of all ``weights``; of tied ones, one name is stored."""
-    there = {weight.data_ptr() for name, weight in weights.items() if name in stored}
+    """Whether ``stored`` are the shapes of all ``weights``."""
     shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
-    tied = all(name in stored or weight.data_ptr() in there for name, weight in weights.items())
-    return tied and all(shapes.get(name) == shape for name, shape in stored.items())
-
-
-def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    from safetensors import safe_open
-
-    with safe_open(folder / "model.safetensors", "pt") as tensors:
-        return {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
+    return not unstored(weights, stored) and all(shapes.get(name) == shape for name, shape in stored.items())

@@ -15,8 +15,8 @@ _BACKBONE = "pretrained_backbone_weights"
 
 
 @contextmanager
-def refusals(rung: Rung, features: dict[str, Any]) -> Iterator[None]:
-    """Turn the error of a library, while ``rung`` is built or trained on ``features``, into one of ours.
+def refusals(rung: Rung, features: dict[str, Any], does: str = "be trained") -> Iterator[None]:
+    """Turn the error of a library, while ``rung`` is built, trained on ``features``, or acts, into one of ours.
 
     Those of the system, as of a full disk, stay as they are: they name themselves.
 
@@ -32,7 +32,7 @@ def refusals(rung: Rung, features: dict[str, Any]) -> Iterator[None]:
             raise
         logger.debug("The rung was refused", exc_info=True)
         raise ParameterError(
-            f"training.ladder: '{rung.policy_type}' cannot be trained here: {_in_words(error)}. Fix: "
+            f"training.ladder: '{rung.policy_type}' cannot {does} here: {_in_words(error)}. Fix: "
             f"{_fix(error, rung, features)}"
         ) from error
 

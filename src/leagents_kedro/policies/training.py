@@ -26,9 +26,21 @@ from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import CheckpointError, EpisodesError, ParameterError, TrainingError
 from leagents_kedro.foundation.files import staged
 from leagents_kedro.foundation.spelling import no_such
+from leagents_kedro.foundation.typed import typed
 from leagents_kedro.foundation.untrusted import check_checkpoint
 from leagents_kedro.parameters.training import Rung, TrainingSettings
-from leagents_kedro.policies.checkpoints import known_policies, missing_files, resolve_device
+from leagents_kedro.policies.actor import Actor
+from leagents_kedro.policies.checkpoints import (
+    PROCESSORS,
+    known_policies,
+    missing_files,
+    processor_steps,
+    read_json,
+    resolve_device,
+    stored_shapes,
+    unstored,
+    way_to_complete,
+)
 from leagents_kedro.policies.refusals import refusals
 from leagents_kedro.shortcuts import act, adam
 
@@ -126,12 +138,13 @@ def try_training(
     initial: Path | None,
     frame_cache: Path,
 ) -> None:
-    """Build the rung's policy as `train` would, and compute one loss, on a few frames of the first of ``episodes``.
+    """Build the rung's policy as `train` would, compute one loss on a few frames of the first of ``episodes``, and act.
 
     Raises:
         ParameterError: The rung cannot be trained on the mix; tells LeRobot's reason, and the likely fix.
         CheckpointError: Its initial weights do not fit the rung or the mix.
         EpisodesError: The mix cannot be read, or lacks what the policy learns from.
+        TrainingError: The loss is not a finite number.
     """
     import torch
 
@@ -139,7 +152,15 @@ def try_training(
     reader = parts.reader(shards, episodes[:1], frame_cache, settings)
     batch = reader.batch(torch.arange(min(reader.num_frames, settings.batch_size, _TRIED_FRAMES)))
     with refusals(rung, shards.features):
-        parts.loss(batch, settings)
+        loss = parts.loss(batch, settings)
+    with refusals(rung, shards.features, "act"):
+        Actor(parts.policy, parts.preprocessor, parts.postprocessor, settings.torch_threads).rehearse()
+    if not loss.isfinite():
+        raise TrainingError(
+            f"the loss of '{rung.policy_type}' on the first frames of {shards.root} is {loss.item()}; look for broken "
+            f"values in the mix{f', and in {source}' if (source := initial or rung.pretrained_path) else ''}: "
+            f"`{typed('loop doctor FOLDER')}` finds them"
+        )
 
 
 def check_policy(rung: Rung, device: str, features: Features) -> None:
@@ -151,7 +172,7 @@ def check_policy(rung: Rung, device: str, features: Features) -> None:
         EpisodesError: The environment gives no rewards, and the policy learns from them.
     """
     from lerobot.configs import FeatureType
-    from lerobot.policies.factory import get_policy_class
+    from lerobot.policies.factory import get_policy_class, make_pre_post_processors
     from lerobot.utils.feature_utils import dataset_to_policy_features
 
     source = _pretrained_folder(rung)
@@ -163,7 +184,14 @@ def check_policy(rung: Rung, device: str, features: Features) -> None:
         config.input_features = config.input_features or {
             key: one for key, one in known.items() if key not in config.output_features
         }
-        get_policy_class(config.type)(config)
+        policy = get_policy_class(config.type)(config).to(config.device)
+        if source:
+            _check_weights(policy, source)
+            processors = _loaded_processors(config, source)
+        else:
+            processors = make_pre_post_processors(config, dataset_stats={})
+    with refusals(rung, features, "act"):
+        Actor(policy, *processors, torch_threads=1).rehearse()
 
 
 @dataclass(frozen=True)
@@ -293,18 +321,21 @@ def policy_config(rung: Rung, device: str, source: Path | None = None) -> "PreTr
     fields = {field.name for field in dataclasses.fields(known[rung.policy_type]) if field.init}
     if unknown := sorted(set(rung.options) - fields):
         raise ParameterError(f"training.ladder: {no_such(f'option of {rung.policy_type}', unknown[0], fields)}")
-    inherited = json.loads((source / "config.json").read_text()) if source else {"type": rung.policy_type}
-    if inherited["type"] != rung.policy_type:
+    inherited = read_json(source / "config.json") if source else {"type": rung.policy_type}
+    if inherited.get("type") != rung.policy_type:
         raise CheckpointError(
-            f"{source}: a checkpoint of '{inherited['type']}', but the rung trains '{rung.policy_type}'; start it from "
-            "scratch, or from weights of its own type"
+            f"{source}: a checkpoint of {inherited.get('type')!r}, but the rung trains '{rung.policy_type}'; start it "
+            "from scratch, or from weights of its own type"
         )
     given = {"device": resolve_device(device, "training.device"), "push_to_hub": False, "pretrained_path": None}
     try:
         return draccus.decode(PreTrainedConfig, inherited | given | rung.options)
     except (draccus.ParsingError, TypeError, ValueError, NotImplementedError) as error:
         reason = error.__cause__ if str(error).startswith("Couldn't instantiate") else error
-        raise ParameterError(f"training.ladder: options of '{rung.policy_type}' are not valid: {reason}") from error
+        over = f", over those of {source}/config.json," if source else ""
+        raise ParameterError(
+            f"training.ladder: options of '{rung.policy_type}'{over} are not valid: {reason}"
+        ) from error
 
 
 def check_rung(rung: Rung, device: str) -> None:
@@ -326,8 +357,7 @@ def _pretrained_source(rung: Rung) -> Path | None:
         return folder
     patterns = ["*.json", "*.safetensors"]
     folder = Path(snapshot_download(rung.pretrained_path, revision=rung.pretrained_revision, allow_patterns=patterns))
-    check_checkpoint(folder)
-    return folder
+    return _sound(folder, rung.pretrained_path)
 
 
 def _pretrained_folder(rung: Rung) -> Path | None:
@@ -342,13 +372,7 @@ def _pretrained_folder(rung: Rung) -> Path | None:
         return None
     folder = Path(source).expanduser()
     if folder.is_dir():
-        if missing := missing_files(folder):
-            raise CheckpointError(
-                f"training.ladder: pretrained_path '{source}' should be a `pretrained_model` folder as lerobot-train "
-                f"writes it, lacks {', '.join(missing)}; give the folder checkpoints/<step>/pretrained_model"
-            )
-        check_checkpoint(folder)
-        return folder
+        return _sound(folder, source)
     if not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", source):
         raise ParameterError(f"training.ladder: pretrained_path '{source}' is no folder; correct the path")
     if rung.pretrained_revision is None:
@@ -357,6 +381,29 @@ def _pretrained_folder(rung: Rung) -> Path | None:
             "a pretrained_revision (a commit or tag): results could not be repeated without"
         )
     return None
+
+
+def _sound(folder: Path, given: str) -> Path:
+    """Return the ``folder`` of weights that was ``given``, in which nothing is missing, and no code of others.
+
+    Raises:
+        CheckpointError: It is incomplete, damaged, an adapter, or cannot be trusted.
+    """
+    where = f"training.ladder: pretrained_path '{given}'"
+    if missing := missing_files(folder):
+        fix, command = way_to_complete(folder)
+        raise CheckpointError(
+            f"{where} should be a `pretrained_model` folder as lerobot-train writes it, lacks {', '.join(missing)}. "
+            f"Fix: {fix}{': ' * bool(command)}{command}"
+        )
+    check_checkpoint(folder)
+    if not (folder / "model.safetensors").is_file():
+        raise CheckpointError(
+            f"{where} holds an adapter (PEFT), which is neither trained on nor evaluated here. Fix: merge it into the "
+            "policy that it adapts, and give the folder of that"
+        )
+    stored_shapes(folder)
+    return folder
 
 
 def _metadata(config: "TrainPipelineConfig") -> "LeRobotDatasetMetadata":
@@ -403,6 +450,7 @@ def _policy_and_processors(
     try:
         with redirect_stdout(None):  # LeRobot prints where it loads from
             policy = make_policy(policy_config, ds_meta=meta)
+        _check_weights(policy, source)
     except RuntimeError as error:
         raise CheckpointError(
             f"{source}: weights do not fit '{policy_config.type}' with the options of this rung and the features of "
@@ -410,16 +458,64 @@ def _policy_and_processors(
         ) from error
     # The checkpoint must not name a folder that may be gone when it is opened.
     policy_config.pretrained_path = None
-    pre: dict[str, Any] = {"device_processor": {"device": policy_config.device}}
-    post: dict[str, Any] = {}
-    if not keeps_statistics:
-        inputs, outputs = policy_config.input_features, policy_config.output_features
-        renewed = {"norm_map": policy_config.normalization_mapping, "stats": meta.stats}
-        pre["normalizer_processor"] = renewed | {"features": {**inputs, **outputs}}
-        post["unnormalizer_processor"] = renewed | {"features": outputs}
-    return policy, *make_pre_post_processors(
-        policy_config, str(source), preprocessor_overrides=pre, postprocessor_overrides=post
-    )
+    return policy, *_loaded_processors(policy_config, source, None if keeps_statistics else meta.stats)
+
+
+def _check_weights(policy: Any, source: Path) -> None:
+    """Make sure that ``source`` has all weights of ``policy``: LeRobot begins with random ones, and only logs which.
+
+    Raises:
+        CheckpointError: Some are missing, or of another shape.
+    """
+    from lerobot.policies.pretrained import PreTrainedPolicy
+
+    loaders = ("from_pretrained", "_load_as_safetensor")
+    if any(getattr(type(policy), name).__func__ is not getattr(PreTrainedPolicy, name).__func__ for name in loaders):
+        return  # it knows other names of its weights
+    weights, stored = policy.state_dict(), stored_shapes(source)
+    bad = unstored(weights, stored) + [
+        name for name, weight in weights.items() if stored.get(name, tuple(weight.shape)) != tuple(weight.shape)
+    ]
+    if bad:
+        other = next((name for name in stored if name not in weights), None)
+        raise CheckpointError(
+            f"{source}/model.safetensors: should have all weights of '{policy.config.type}', but {len(bad)} of "
+            f"{len(weights)} are missing or of another shape, first '{bad[0]}'"
+            + (f"; it has '{other}' instead" if other else "")
+            + ". Fix: save the policy as LeRobot does (not one that is compiled or distributed), with the options of "
+            "this rung; or start the rung from scratch"
+        )
+
+
+def _loaded_processors(
+    config: "PreTrainedConfig", source: Path, statistics: dict[str, Any] | None = None
+) -> tuple[Any, Any]:
+    """Return the processors of ``source``, on the device of ``config``, with other ``statistics`` where they are given.
+
+    Raises:
+        CheckpointError: This LeRobot does not know a step, or an option of one.
+    """
+    from lerobot.policies.factory import make_pre_post_processors
+
+    before: dict[str, Any] = {"device_processor": {"device": config.device}}
+    after: dict[str, Any] = {"device_processor": {"device": "cpu"}}
+    if statistics is not None:
+        renewed = {"norm_map": config.normalization_mapping, "stats": statistics}
+        before["normalizer_processor"] = renewed | {"features": {**config.input_features, **config.output_features}}
+        after["unnormalizer_processor"] = renewed | {"features": config.output_features}
+    there = [{step.get("registry_name") for step in processor_steps(source / name)} for name in PROCESSORS]
+    chosen = [{key: one[key] for key in one.keys() & names} for one, names in zip((before, after), there, strict=True)]
+    try:
+        preprocessor, postprocessor = make_pre_post_processors(
+            config, str(source), preprocessor_overrides=chosen[0], postprocessor_overrides=chosen[1]
+        )
+    except (ImportError, ValueError, TypeError, KeyError) as error:
+        reason = " ".join(str(error).split()).partition(" Available steps")[0].rstrip(".")
+        raise CheckpointError(
+            f"{source}: this LeRobot cannot make its processors: {reason}. Fix: take weights that the LeRobot which "
+            "is installed wrote, or install that which wrote them"
+        ) from error
+    return preprocessor, postprocessor
 
 
 def _batches(

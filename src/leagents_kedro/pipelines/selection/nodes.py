@@ -7,15 +7,16 @@ from leagents_kedro.episodes.checks import check_dataset, check_fit
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import CheckpointError
 from leagents_kedro.gate.rules import schedule
-from leagents_kedro.history.history import NO_VERSION, Choice, History
+from leagents_kedro.history.continuation import next_step
+from leagents_kedro.history.history import History
 from leagents_kedro.parameters.demonstrations import DemonstrationParams
 from leagents_kedro.parameters.gating import GatingParams
 from leagents_kedro.parameters.harvest import HarvestParams
 from leagents_kedro.parameters.selection import SelectionParams
 from leagents_kedro.parameters.training import TrainingParams
-from leagents_kedro.policies.fit import misfit
+from leagents_kedro.policies.fit import misfit_of_step
 from leagents_kedro.policies.training import check_rung
-from leagents_kedro.records import Checkpoint, CycleRecord, Initial, Plan, Selection, Suite
+from leagents_kedro.records import Checkpoint, Plan, Selection, Suite
 
 
 def propose_plan(
@@ -36,8 +37,8 @@ def propose_plan(
     """
     for candidate in training.ladder:
         check_rung(candidate, training.device)
-    rung, initial, reason = _next_step(history.cycles, head, blessed, gating.lineage, history.choice)
-    if misfit := _misfit(training, rung, initial, {"head": head, "blessed": blessed}):
+    rung, initial, reason = next_step(history, head, blessed, gating.lineage)
+    if misfit := misfit_of_step(training, rung, initial, {"head": head, "blessed": blessed}):
         if training.on_misfit == "stop":
             raise CheckpointError(
                 f"{misfit}. Change it back, append it to the ladder as a rung of its own, or start the rung from "
@@ -83,40 +84,3 @@ def select_episodes(mix: Shards, suite: Suite, selection: SelectionParams) -> Se
     counts = [len(indices) for indices in everything.values()]
     most = min(int(min(counts) * selection.max_imbalance), max(counts))
     return Selection(episodes=episodes.select_episodes(mix.index, mix.tasks, sentences, most))
-
-
-def _misfit(training: TrainingParams, rung: int, initial: Initial, sources: dict[str, Checkpoint | None]) -> str | None:
-    """Return why the rung cannot go on from where the plan wants it to, if it cannot."""
-    if initial == "scratch":
-        return None
-    checkpoint = sources[initial]
-    if checkpoint is None:
-        return f"training would go on from the {initial} checkpoint, and there is none"
-    found = misfit(training.rung(rung), checkpoint)
-    return found and f"training.ladder[{rung}] does not fit the {initial} checkpoint that it would go on from: {found}"
-
-
-def _next_step(
-    cycles: tuple[CycleRecord, ...],
-    head: Checkpoint | None,
-    blessed: Checkpoint | None,
-    lineage: str,
-    choice: Choice | None,
-) -> tuple[int, Initial, str]:
-    chosen = choice.pins.get("head") if choice else None
-    if not cycles and choice and head and chosen:
-        return head.rung, "head", f"{choice.by} {choice.event} the loop to the candidate of {chosen}"
-    if not cycles:
-        return 0, "scratch", "the first cycle starts the first rung from scratch"
-    last = cycles[-1]
-    rung, verdict = last.plan.rung, last.decision.verdict
-    if verdict == "escalate":
-        return rung + 1, "scratch", f"cycle {last.plan.cycle} escalated: the next rung starts from scratch"
-    if choice and chosen == NO_VERSION:
-        return rung, "scratch", f"{choice.by} {choice.event} the loop to no candidate: the rung starts from scratch"
-    if choice and chosen:
-        return rung, "head", f"{choice.by} {choice.event} the loop to the candidate of {chosen}"
-    returns = verdict == "rollback" or (verdict == "iterate" and lineage == "blessed")
-    if returns and blessed is not None and blessed.rung == rung:
-        return rung, "blessed", f"cycle {last.plan.cycle} said {verdict}: back to the blessed checkpoint"
-    return rung, "head", f"cycle {last.plan.cycle} said {verdict}: training goes on from its candidate"
