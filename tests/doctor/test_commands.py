@@ -30,8 +30,15 @@ def repeated(root: Path) -> None:
     aggregate_datasets(["local/a"] * 2, "local/b", roots=[source] * 2, aggr_root=root)
 
 
+def linked_elsewhere(root: Path) -> None:
+    (file,) = root.glob("data/*/*")
+    (root / "data" / "chunk-000" / file.name).rename(elsewhere := root.with_name("elsewhere.parquet"))
+    file.symlink_to(elsewhere)
+
+
 FAULTS: dict[str, tuple[Damage, str]] = {
     "older": (older, "codebase_version should be v3.0"),
+    "linked elsewhere": (linked_elsewhere, "links to a place outside of the data set"),
     "no statistics": (without("meta/stats.json"), "but is missing"),
     "torn statistics": (torn("meta/stats.json"), "is not readable"),
     "infinite": (statistics(lambda s: s["action"].update(max=[1e999, 1])), "should be finite"),

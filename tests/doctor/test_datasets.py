@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -23,6 +24,7 @@ from support.damage import (
     statistics,
     torn,
     without,
+    written,
 )
 from support.datasets import as_v21
 
@@ -36,6 +38,27 @@ def inverted(pattern: str, offset: int) -> Damage:
         file.write_bytes(content)
 
     return damage
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 146946961\n"
+
+
+def copied_beside(name: str) -> Damage:
+    """Leave a copy of the frames, as editors and people do."""
+
+    def damage(root: Path) -> None:
+        (file,) = root.glob("data/*/*.parquet")
+        copy = root / "data" / name
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copy(file, copy)
+
+    return damage
+
+
+def linked_elsewhere(root: Path) -> None:
+    """Keep the frames on another disk."""
+    shutil.move(root / "data", root.with_name("disk"))
+    (root / "data").symlink_to(root.with_name("disk"))
 
 
 def unnamed_action(root: Path) -> None:
@@ -57,6 +80,40 @@ def repeated(root: Path) -> None:
 
 
 ERRORS = {
+    "pointers": (
+        written("data/*/*", POINTER),
+        "file-000.parquet: should be a finished",
+        "Fix: it is a pointer",
+        "lfs pull",
+    ),
+    "a pointer for info": (written("meta/info.json", POINTER), "info.json", "not readable", "Fix: it is a pointer"),
+    "a mark": (written("meta/info.json", b"\xef\xbb\xbf{}"), "info.json", "not readable", "UTF-8 without one"),
+    "a page": (written("meta/tasks.parquet", b"<!doctype html>"), "tasks.parquet", "Fix: it is a web page"),
+    "counted in words": (info(total_frames="195"), "total_frames should be a whole number, is '195'", "correct it"),
+    "not counted": (info(total_episodes=None), "total_episodes should be a whole number, is None", "correct it"),
+    "a list of features": (info(features=[]), "features should be described by name, are a list", "copy"),
+    "no shape": (feature("action", shape=2), "a shape of whole numbers; 'action' has not", "correct it"),
+    "a notebook's copy": (
+        copied_beside(".ipynb_checkpoints/file-000-checkpoint.parquet"),
+        "by its name",
+        "move it out",
+    ),
+    "a copy": (copied_beside("chunk-000/file-000 (1).parquet"), "file-000 (1).parquet: is no file", "move it out"),
+    "linked elsewhere": (linked_elsewhere, "v3/data: links to a place outside", "if the link is yours", "cp -rL"),
+    "no value": (frames("action", put(40, None)), "1 frames have no value of 'action'", "leave their episodes out"),
+    "no column of sentences": (
+        lambda root: pq.write_table(pa.table({"task_index": [0, 1]}), root / "meta/tasks.parquet"),
+        "should have the sentences in the column 'task', has task_index",
+    ),
+    "length in words": (
+        lambda root: pq.write_table(
+            (table := pq.read_table(file := next(root.glob("meta/episodes/*/*")))).set_column(
+                table.schema.names.index("length"), "length", pa.array([1.5] * len(table))
+            ),
+            file,
+        ),
+        "'length' should be a whole number of each episode, is not",
+    ),
     "no info": (without("meta/info.json"), "info.json", "should be the JSON", "copy the dataset again"),
     "torn info": (lambda root: (root / "meta/info.json").write_text("{"), "info.json", "not readable", "copy"),
     "poor info": (lambda root: (root / "meta/info.json").write_text("{}"), "lacks codebase_version", "copy"),
@@ -134,6 +191,13 @@ WARNINGS = {
         "has 'action' as other numbers than",
         "an import converts them",
     ),
+    "sentences beside the index": (
+        lambda root: pq.write_table(
+            pq.read_table(root / "meta/tasks.parquet").replace_schema_metadata(None), root / "meta/tasks.parquet"
+        ),
+        "since LeRobot takes row numbers for them else",
+        "an import mends it",
+    ),
     "two sentences": (frames("task_index", put(3, 1)), "episode 0: several sentences", "none needed"),
     "still": (
         frames("action", lambda values: [put(n, [1.0, 2.0])(values) for n in range(30)]),
@@ -165,6 +229,20 @@ def test_what_is_only_odd_is_a_warning(sound, copied, needs, damage, what, fix):
     damage(root)
     found = examine_dataset(root, needs)
     assert [finding.severity for finding in found if what in finding.what and fix in str(finding)] == ["warning"], found
+
+
+def test_what_other_writers_keep_otherwise_is_no_fault(sound, copied, needs):
+    """More columns beside the sentences, and whole numbers as floats."""
+    root = copied(sound)
+    tasks = root / "meta" / "tasks.parquet"
+    pq.write_table(pq.read_table(tasks).append_column("category", pa.array(["easy", "hard"])), tasks)
+    (file,) = root.glob("meta/episodes/*/*")
+    table = pq.read_table(file)
+    for name in ("length", "dataset_from_index"):
+        column = table.schema.names.index(name)
+        table = table.set_column(column, name, table[name].cast(pa.float64()))
+    pq.write_table(table, file)
+    assert examine_dataset(root, needs) == []
 
 
 def test_a_sound_dataset_has_no_finding(sound, sound_video, needs):
@@ -226,6 +304,8 @@ def test_videos_are_counted(sound_video, copied):
     assert "should be a video, but is missing or empty" in examine_dataset(root)[0].what
     film.write_bytes(content[: len(content) // 2])
     assert any("should have 39 frames, as meta/episodes says" in finding.what for finding in examine_dataset(root))
+    film.write_bytes(POINTER)
+    assert "git lfs pull" in examine_dataset(root)[0].fix
     film.write_bytes(content[:40])
     assert any("cannot be opened" in finding.what for finding in examine_dataset(root))
 

@@ -15,7 +15,7 @@ DATASETS = {
     "readable and complete": ["_has_info"],
     "version v3.0": ["_has_version"],
     "stay in the folder": ["_stays_in_its_folder"],
-    "parquet files finished": ["_is_finalized"],
+    "parquet files finished": ["_is_finalized", "_has_no_other_files"],
     "rows as counted": ["_has_all_rows", "_has_all_videos"],
     "left by a stopped recording": ["_leaves_nothing_behind"],
     "without gaps": ["_has_gapless_index"],

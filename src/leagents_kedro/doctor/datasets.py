@@ -34,7 +34,7 @@ from leagents_kedro.episodes.commands import delete_command, recompute_command, 
 from leagents_kedro.episodes.digests import computed_digests, kept_digests
 from leagents_kedro.episodes.format import MOMENTS, QUANTILES, TIME_TOLERANCE_S, VIDEO_PATH, time_tolerance_s
 from leagents_kedro.episodes.frame_cache import nearest_of
-from leagents_kedro.episodes.shards import Shards
+from leagents_kedro.episodes.shards import Shards, index_of
 from leagents_kedro.episodes.statistics import recorded_statistics
 from leagents_kedro.foundation.findings import Check, Finding, error, run_checks, warning
 from leagents_kedro.foundation.spelling import nearest
@@ -118,6 +118,9 @@ def _has_sentences(subject: ExaminedDataset) -> Iterator[Finding]:
     if read_table([file], ["task_index"])["task_index"].to_pylist() != list(range(len(subject.shards.tasks))):
         yield error(file, "task_index should count from 0 row by row, since LeRobot takes the row, does not", REWRITE)
     tasks = subject.shards.tasks
+    if index_of(schema_of(file)) is None:
+        what = "should have the sentences as the index that pandas reads, since LeRobot takes row numbers for them else"
+        yield warning(file, what, "none needed: an import mends it")
     if empty := [task for task in tasks if not task.strip()]:
         said = subject.told("say what is done", dict.fromkeys(empty, "SAY WHAT IS DONE"))
         yield error(file, "every task should have a sentence, one is empty", *said)

@@ -4,26 +4,31 @@ The checks of the form stand here once. `check_dataset` stops at the first error
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from leagents_kedro.episodes.columns import INDEX_COLUMNS, Features, flat_names, recorded_features, visual_features
-from leagents_kedro.episodes.commands import convert_command, recompute_command
+from leagents_kedro.episodes.commands import convert_command, copy_command, recompute_command
 from leagents_kedro.episodes.format import DATA_PATH, INFO_KEYS, VERSION, VIDEO_PATH
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import EpisodesError
 from leagents_kedro.foundation.files import FileState
 from leagents_kedro.foundation.findings import Finding, error
-from leagents_kedro.foundation.untrusted import check_dataset_paths
+from leagents_kedro.foundation.untrusted import check_dataset_paths, link_outside, stand_in
 
 COPY = "download or copy the dataset again, completely"
 RECOMPUTE = "compute them anew, in a copy"
 REWRITE = "restore the folder from a copy, or write the dataset anew"
+
+_PLACE = re.compile(r"chunk-\d+/file-\d+\.parquet")
+_LEAST_VIDEO = 1024  # bytes; pointers are shorter
 
 
 def check_dataset(root: Path) -> Shards:
@@ -90,19 +95,37 @@ def _has_info(shards: Shards) -> Iterator[Finding]:
     try:
         info = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as fault:
-        yield error(file, f"should be the JSON that describes a LeRobotDataset, but is not readable: {fault}", COPY)
+        what = f"should be the JSON that describes a LeRobotDataset, but is not readable: {fault}"
+        yield error(file, what, stand_in(file) or COPY)
         return
     known = info if isinstance(info, dict) else {}
     if missing := [key for key in INFO_KEYS if key not in known]:
         yield error(file, f"should have {', '.join(INFO_KEYS)}, lacks {', '.join(missing)}", COPY)
         return
-    if not (isinstance(known["fps"], int | float) and known["fps"] > 0):
+    for key in ("total_episodes", "total_frames"):
+        if type(known[key]) is not int:
+            yield error(file, f"{key} should be a whole number, is {known[key]!r}", "correct it")
+    if not isinstance(known["features"], dict):
+        yield error(file, f"features should be described by name, are a {type(known['features']).__name__}", COPY)
+        return
+    if odd := [key for key, feature in known["features"].items() if not _is_described(feature)]:
+        what = f"each feature should have a dtype, and a shape of whole numbers; {', '.join(map(repr, odd))} has not"
+        yield error(file, what, f"correct it, or {COPY}")
+        return
+    if isinstance(known["fps"], bool) or not (isinstance(known["fps"], int | float) and known["fps"] > 0):
         yield error(file, f"fps should be a number above 0, is {known['fps']!r}", "correct it")
     if str(known["codebase_version"]) == VERSION and (
         missing := [key for key in INDEX_COLUMNS if key not in known["features"]]
     ):
         what = f"features should list {', '.join(INDEX_COLUMNS)}, which LeRobot adds to each dataset, lacks "
         yield error(file, what + ", ".join(missing), COPY)
+
+
+def _is_described(feature: Any) -> bool:
+    match feature:
+        case {"dtype": str(), "shape": [*sizes]}:
+            return all(type(size) is int for size in sizes)
+    return False
 
 
 def _has_version(shards: Shards) -> Iterator[Finding]:
@@ -117,6 +140,10 @@ def _has_version(shards: Shards) -> Iterator[Finding]:
 
 
 def _stays_in_its_folder(shards: Shards) -> Iterator[Finding]:
+    if outside := link_outside(shards.root):
+        fix = "if the link is yours, take a copy with the files themselves"
+        yield error(outside, "links to a place outside of the data set", fix, copy_command(shards.root))
+        return
     try:
         check_dataset_paths(shards.root, shards.info, {"data_path": DATA_PATH, "video_path": VIDEO_PATH})
     except EpisodesError as fault:
@@ -136,10 +163,22 @@ def _is_finalized(shards: Shards) -> Iterator[Finding]:
         try:
             _count_rows(state or FileState.of(file))
         except (OSError, pa.ArrowException) as fault:
-            fix = "record with finalize() at the end, or copy the file again: without its footer nothing can be read"
+            fix = stand_in(file) or (
+                "record with finalize() at the end, or copy the file again: without its footer nothing can be read"
+            )
             if file.name.startswith("._"):
                 fix = "delete it: macOS left it there, it is no part of the dataset"
             yield error(file, f"should be a finished parquet file, is not: {fault}", fix)
+
+
+def _has_no_other_files(shards: Shards) -> Iterator[Finding]:
+    """LeRobot reads every parquet file in ``data/`` and ``meta/episodes/``, whatever its name."""
+    for folder, states in (("data", shards.data_states), ("meta/episodes", shards.episode_states)):
+        for file in (state.path for state in states):
+            place = file.relative_to(shards.root / folder).as_posix()
+            if not _PLACE.fullmatch(place) and not file.name.startswith("._"):
+                what = "is no file of the dataset by its name, but would be read as one: a copy, or a backup?"
+                yield error(file, what, "move it out of the folder")
 
 
 def _has_all_rows(shards: Shards) -> Iterator[Finding]:
@@ -159,6 +198,8 @@ def _has_all_videos(shards: Shards) -> Iterator[Finding]:
             file = shards.root / VIDEO_PATH.format(video_key=key, chunk_index=chunk, file_index=number)
             if not file.is_file() or not file.stat().st_size:
                 yield error(file, "should be a video, but is missing or empty", COPY)
+            elif file.stat().st_size < _LEAST_VIDEO and (fix := stand_in(file)):
+                yield error(file, "should be a video, is none", fix)
 
 
 def _has_a_file_of_statistics(shards: Shards) -> Iterator[Finding]:
@@ -185,7 +226,7 @@ FORM: tuple[tuple[Callable[[Shards], Iterator[Finding]], ...], ...] = (
     (_has_info,),
     (_has_version,),
     (_stays_in_its_folder,),
-    (_is_finalized,),
+    (_is_finalized, _has_no_other_files),
     (_has_all_rows, _has_all_videos, _has_a_file_of_statistics),
     (_has_gapless_index,),
 )

@@ -184,6 +184,8 @@ def _values(chunk: pa.Array, key: str, feature: dict[str, Any], file: Path) -> n
     flat = chunk
     while isinstance(flat, pa.ExtensionArray) or pa.types.is_nested(flat.type):
         flat = flat.storage if isinstance(flat, pa.ExtensionArray) else flat.flatten()
+    if empty := chunk.null_count:
+        raise EpisodesError(f"{file}: {empty} frames have no value of '{key}'; leave their episodes out")
     if len(flat) != len(chunk) * int(np.prod(shape)):
         raise EpisodesError(f"{file}: rows of '{key}' should have shape {shape}, as meta/info.json says")
     return flat.to_numpy(zero_copy_only=False).reshape(len(chunk), *shape)

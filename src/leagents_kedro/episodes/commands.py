@@ -43,6 +43,11 @@ def recompute_command(root: Path, *, unreadable: bool = False) -> str:
     return f"{copying} && {_edit(root, copy, copy, 'recompute_stats', '--operation.overwrite=true')}"
 
 
+def copy_command(root: Path) -> str:
+    """Return the command that copies the dataset, with the files that links lead to."""
+    return _copying(root, _copy_of(root))
+
+
 def _edit(root: Path, source: Path, target: Path | None, operation: str, argument: str) -> str:
     places = [f"--root={source.resolve()}", *([f"--new_root={target}"] if target else [])]
     return _line("lerobot-edit-dataset", _repo(root, "--repo_id"), *places, f"--operation.type={operation}", argument)

@@ -127,12 +127,18 @@ class Shards:
         """Task sentences by task index.
 
         Raises:
-            EpisodesError: ``meta/tasks.parquet`` is missing or unfinished.
+            EpisodesError: ``meta/tasks.parquet`` is missing or unfinished, or has no sentences.
         """
-        table = read_table([self.root / "meta" / "tasks.parquet"])
-        # pandas names the column of an index without a name "__index_level_0__", as older datasets have it.
-        (sentences,) = set(table.column_names) - {"task_index"}
-        return tuple(table[sentences].cast(pa.string()).fill_null("").to_pylist())
+        file = self.root / "meta" / "tasks.parquet"
+        table = read_table([file])
+        others = [name for name in table.column_names if name != "task_index"]
+        named = [name for name in (index_of(table.schema), "task", *others[: len(others) == 1]) if name in others]
+        if not named:
+            raise EpisodesError(
+                f"{file}: should have the sentences in the column 'task', has {', '.join(table.column_names)}; rename "
+                "the column that holds them"
+            )
+        return tuple(table[named[0]].cast(pa.string()).fill_null("").to_pylist())
 
     @cached_property
     def index(self) -> EpisodeIndex:
@@ -182,7 +188,24 @@ def _part(file: FileState, tasks: tuple[str, ...]) -> tuple[np.ndarray, ...]:
     task = _listed_tasks(table["tasks"].combine_chunks(), tasks, file.path) if listed else np.full(len(table), -1)
     if len(unknown := np.flatnonzero(task < 0)):
         task[unknown] = _tasks_of_first_frames(table.take(unknown), file.path, len(tasks))
-    return *(table[key].to_numpy() for key in numbers), task
+    return *(_whole(table[key], key, file.path) for key in numbers), task
+
+
+def index_of(schema: pa.Schema) -> str | None:
+    """Return the column that pandas, and so LeRobot, takes for the index: it has no name in older datasets."""
+    described = (schema.pandas_metadata or {}).get("index_columns") or [None]
+    return described[0] if isinstance(described[0], str) else None
+
+
+def _whole(column: pa.ChunkedArray, key: str, file: Path) -> np.ndarray:
+    """Return whole numbers, which some writers keep as floats."""
+    try:
+        whole = column.cast(pa.int64())
+    except pa.ArrowException:
+        whole = pa.nulls(1)
+    if whole.null_count:
+        raise EpisodesError(f"{file}: '{key}' should be a whole number of each episode, is not")
+    return whole.to_numpy()
 
 
 def _listed_tasks(sentences: pa.ListArray, tasks: tuple[str, ...], file: Path) -> np.ndarray:

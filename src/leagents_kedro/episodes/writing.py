@@ -158,12 +158,14 @@ def import_dataset(source: Path, target: Path, features: Features | None = None,
 
 def _convert(shards: Shards, features: Features) -> None:
     """Give the dataset, which shares no file with another, other ``features``, and what LeRobot's own info has."""
-    from lerobot.datasets.io_utils import load_info, write_info
+    from lerobot.datasets.io_utils import load_info, load_tasks, write_info
 
     before, info = shards.features, load_info(shards.root)
     info.features, info.fps, info.total_tasks = features, shards.fps, len(shards.tasks)
     info.video_path = VIDEO_PATH if visual_features(features) else info.video_path
     write_info(info, shards.root)
+    if load_tasks(shards.root).index.tolist() != list(shards.tasks):
+        _write_tasks(shards.root, shards.tasks)
     _list_tasks(shards)
     _add_provenance(shards, [""] * shards.total_episodes)
     if any(key not in features or features[key]["dtype"] != feature["dtype"] for key, feature in before.items()):
@@ -425,11 +427,17 @@ def _conformed(table: pa.Table, columns: Mapping[str, Any], base: Shards) -> pa.
 
 
 def _write_info(root: Path, info: "DatasetInfo", tasks: Sequence[str]) -> None:
-    from lerobot.datasets.io_utils import write_info, write_tasks
+    from lerobot.datasets.io_utils import write_info
 
     info.total_tasks = len(tasks)
     info.splits = {"train": f"0:{info.total_episodes}"}
     write_info(info, root)
+    _write_tasks(root, tasks)
+
+
+def _write_tasks(root: Path, tasks: Sequence[str]) -> None:
+    from lerobot.datasets.io_utils import write_tasks
+
     table = pa.table({"task_index": np.arange(len(tasks)), "task": tasks})
     write_tasks(table.to_pandas().set_index("task"), root)
 

@@ -56,7 +56,7 @@ def check_dataset_paths(root: Path, info: dict[str, Any], templates: dict[str, s
         raise EpisodesError(
             f"{root}: features are parts of file names, but {', '.join(map(repr, unsafe))} in meta/info.json is none"
         )
-    if outside := _link_outside(root):
+    if outside := link_outside(root):
         raise EpisodesError(f"{outside}: links to a place outside of the data set; put the file itself there")
 
 
@@ -70,7 +70,7 @@ def check_checkpoint(pretrained_model: Path) -> None:
     for path in sorted(pretrained_model.rglob("*")):
         if path.suffix.lower() in _PICKLED:
             raise CheckpointError(f"{path}: may hold pickled objects, which run code when loaded; only safetensors may")
-    if outside := _link_outside(pretrained_model):
+    if outside := link_outside(pretrained_model):
         raise CheckpointError(f"{outside}: links to a place outside of the checkpoint; put the file itself there")
     for file in sorted(pretrained_model.glob("policy_*processor.json")):
         for step in _json(file).get("steps", []):
@@ -95,7 +95,7 @@ def _is_plain_name(name: str) -> bool:
     return bool(name.strip(".")) and not set(name) & set("/\\\0")
 
 
-def _link_outside(folder: Path) -> Path | None:
+def link_outside(folder: Path) -> Path | None:
     """Return a link that leads out of ``folder``; the Hub's cache links to the blobs beside its snapshots."""
     snapshot = folder.resolve()
     root = snapshot.parents[1] if snapshot.parent.name == "snapshots" else snapshot
