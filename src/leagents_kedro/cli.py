@@ -13,6 +13,7 @@ from typing import Any
 import click
 import kedro.runner
 from kedro.config import MissingConfigException
+from kedro.framework.cli.catalog import catalog as kedro_catalog
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.registry import registry as kedro_registry
 from kedro.framework.cli.utils import env_option
@@ -29,6 +30,7 @@ from leagents_kedro.datasets.versions import content_of, inherited
 from leagents_kedro.errors import LeAgentsError, ParameterError
 from leagents_kedro.foundation.cache import cache_hint
 from leagents_kedro.foundation.output import lasting_output
+from leagents_kedro.foundation.packages import in_the_way
 from leagents_kedro.foundation.redaction import redacted_errors
 from leagents_kedro.foundation.spelling import no_such
 from leagents_kedro.foundation.typed import typed
@@ -56,6 +58,10 @@ def _tells_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
                 return command(*args, **kwargs)
         except (LeAgentsError, KedroDatasetError) as error:
             raise click.ClickException(str(error)) from error
+        except ImportError as error:
+            if found := in_the_way(error):
+                raise click.ClickException(f"{error}. {found}.") from error
+            raise
         except (MissingConfigException, YAMLError, OmegaConfBaseException) as error:
             raise click.ClickException(f"{error} Correct the file in conf/, or choose another --env.") from error
         except Exception as error:  # that of safetensors is no OSError
@@ -77,13 +83,26 @@ def _run_command() -> click.Command:
     command = copy(kedro_run)
     assert command.callback, "a command that was made by a decorator has its function"
     command.callback = _tells_errors(_checks_slice(command.callback))
-    command.params = [_as_written(option) if option.name == "params" else option for option in command.params]
+    command.params = [_tells_value(option) for option in command.params]
     return command
 
 
-def _as_written(option: click.Parameter) -> click.Parameter:
+def _tells_value(option: click.Parameter) -> click.Parameter:
+    """Refuse a value in one line: Kedro ends with a traceback, or without its own message."""
     option = copy(option)
-    option.callback = _assignments
+    read = _assignments if option.name == "params" else option.callback
+
+    def told(context: click.Context, option: click.Parameter, value: Any) -> Any:
+        try:
+            return read(context, option, value) if read else value
+        except click.UsageError:
+            raise
+        except click.ClickException as error:
+            raise click.BadParameter(error.message, context, option) from error
+        except Exception as error:
+            raise click.BadParameter(f"{value!r} cannot be used: {error!r}", context, option) from error
+
+    option.callback = told
     return option
 
 
@@ -120,11 +139,13 @@ def _check_runner(name: str | None) -> None:
         raise ParameterError(no_such("runner", str(name), runners)) from None
 
 
-def _registry_group() -> click.Group:
-    group, command = copy(kedro_registry), copy(kedro_registry.commands["describe"])
-    assert command.callback, "a command that was made by a decorator has its function"
-    command.callback = _tells_errors(_checks_pipeline(command.callback))
-    group.commands = {**kedro_registry.commands, "describe": command}
+def _told_group(group: click.Group, **checks: Callable[[Callable[..., Any]], Callable[..., Any]]) -> click.Group:
+    """Return a group of Kedro's whose commands tell errors as ours do; some are checked first."""
+    group, commands = copy(group), {name: copy(command) for name, command in group.commands.items()}
+    for name, command in commands.items():
+        assert command.callback, "a command that was made by a decorator has its function"
+        command.callback = _tells_errors(checks[name](command.callback) if name in checks else command.callback)
+    group.commands = commands
     return group
 
 
@@ -143,7 +164,8 @@ def _checks_pipeline[R](describe: Callable[..., R]) -> Callable[..., R]:
 
 run = _run_command()  # where Kedro looks for the command of a package
 cli.add_command(run)
-cli.add_command(_registry_group())
+cli.add_command(_told_group(kedro_registry, describe=_checks_pipeline))
+cli.add_command(_told_group(kedro_catalog))
 
 
 @cli.group()

@@ -172,8 +172,27 @@ COMMANDS = {
         "chunk_size",
     ),
     "a key of a rung": (given(parameters=rung(step=1)), RUN, "training.ladder.0.step", "not permitted", "'steps'?"),
-    "a torn file": (given(parameters="suite: {tasks: ["), RUN, "conf/local/parameters.yml", "Invalid YAML", "Correct"),
-    "a tab": (given(parameters="suite:\n\ttasks: []"), RUN, "conf/local/parameters.yml", "Invalid YAML", "line 1"),
+    "a torn file": (
+        given(parameters="suite: {tasks: [\n"),
+        RUN,
+        "conf/local/parameters.yml, line 2",
+        "Correct the file",
+    ),
+    "a tab": (given(parameters="suite:\n\ttasks: []"), RUN, "conf/local/parameters.yml, line 2", "Correct the file"),
+    "a key twice": (
+        given(parameters="suite: {}\nsuite: {}"),
+        RUN,
+        "conf/local/parameters.yml, line 2: found duplicate key suite",
+        "Correct the file",
+    ),
+    "two documents": (given(parameters="suite: {}\n---\nloop: {}"), RUN, "parameters.yml, line 2", "another document"),
+    "a torn file for Kedro's command": (
+        given(parameters="suite: {tasks: [\n"),
+        ["catalog", "describe-datasets"],
+        "conf/local/parameters.yml, line 2",
+        "Correct the file",
+    ),
+    "a fault within a rung": (given(parameters=rung(steps="many")), RUN, "ladder.0.steps: Input", "'many'. Known keys"),
     "a list for a stage": (given(parameters="suite: [1]"), RUN, "suite: expected keys", "got [1]", "Name the keys"),
     "a word for a stage": (nothing, params("suite=push"), "suite", "got 'push' in --params", "Name the keys"),
     "a reference": (given(parameters="suite: {environment: '${nowhere}'}"), RUN, "'nowhere'", "not found", "Correct"),
@@ -243,6 +262,18 @@ COMMANDS = {
         "'plan'",
         "expected a path on this machine",
         "got s3://",
+    ),
+    "a data set of the Hub": (
+        given(parameters="demonstrations: {source: hub, repo_id: my data, revision: main, amplify: null}"),
+        RUN,
+        "'my data' cannot be downloaded: HFValidationError",
+        "must be reachable under demonstrations.revision (main) as OWNER/NAME",
+    ),
+    "a data set that is not here": (
+        given(parameters="demonstrations: {source: hub, repo_id: nobody/data, revision: main, amplify: null}"),
+        RUN,
+        "'nobody/data' cannot be downloaded: LocalEntryNotFoundError",
+        "or downloaded already",
     ),
     "a pipeline": (nothing, ["run", "--pipelines=cylce"], "'cylce'", "there are", "cycle, evaluation"),
     "a node": (nothing, ["run", "--from-nodes=evaluate"], "--from-nodes", "'evaluate'", "'evaluate_candidate'?"),
@@ -419,6 +450,24 @@ def test_a_command_tells_what_is_wrong(project, arrange, arguments, fragments):
     for fragment in fragments:
         assert fragment in told
     assert not list(project.path.glob("data/*/*/*")), "nothing was spent"
+
+
+OPTIONS = {
+    "no run in a file": ("options.yml", "selection: []", "--config=options.yml", "cannot be used: KeyError('run')"),
+    "a torn file of options": ("options.yml", "run: [", "--config=options.yml", "cannot be used: ParserError"),
+    "an option that is none": ("options.yml", "run: {pipelnes: a}", "--config=options.yml", "Key `pipelnes`"),
+    "a version without its entry": ("options.yml", "", "--load-versions=mix", "the form of 'load_versions'"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "option", "fragment"), OPTIONS.values(), ids=OPTIONS)
+def test_a_value_of_an_option_is_refused_in_a_line(project, name, content, option, fragment):
+    (project.path / name).write_text(content)
+    code, output = project.kedro("run", option)
+    assert code == 2
+    assert f"Invalid value for '{option.partition('=')[0]}'" in output
+    assert fragment in " ".join(output.split())
+    assert "Traceback" not in output
 
 
 def test_a_second_driver_is_told_of_the_first(project):

@@ -20,6 +20,7 @@ from leagents_kedro.foundation.typed import use_options
 from leagents_kedro.loop.assignments import reads_as_name
 
 _CONF = "conf"
+_SUFFIXES = {".yml", ".yaml", ".json"}
 
 
 class ConfigLoader(OmegaConfigLoader):
@@ -112,6 +113,8 @@ class ConfigLoader(OmegaConfigLoader):
             raw = super()._read_raw_config(key)
         except AttributeError as error:
             raise ParameterError(f"{self.conf_source}: a {key} file holds a list, expected keys and values") from error
+        except yaml.YAMLError as error:
+            raise ParameterError(f"{_in_its_file(error, str(self.conf_source))} Correct the file.") from error
         except ValueError as error:
             raise ParameterError(f"{error}. An environment names each key once: delete one of them.") from error
         if key == "parameters" and not self._is_remote:
@@ -146,7 +149,7 @@ def _check_files(conf: Path) -> None:
     Raises:
         ParameterError: A link leads nowhere, or a file is no text.
     """
-    for path in (path for path in conf.rglob("*") if path.suffix in {".yml", ".yaml", ".json"}):
+    for path in (path for path in conf.rglob("*") if path.suffix in _SUFFIXES):
         if path.is_symlink() and not path.exists():
             raise ParameterError(
                 f"{path}: this link leads to {path.readlink()}, which is not there. Mend or delete it."
@@ -156,6 +159,19 @@ def _check_files(conf: Path) -> None:
                 path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
             raise ParameterError(f"{path}: expected text in UTF-8, got something else: {error}. Save it so.") from error
+
+
+def _in_its_file(error: yaml.YAMLError, conf: str) -> str:
+    """Return what is wrong with a file, and with which: of a key that stands twice, Kedro does not tell."""
+    for path in sorted(path for path in Path(conf).rglob("*") if path.suffix in _SUFFIXES):
+        try:
+            OmegaConf.load(path)
+        except yaml.MarkedYAMLError as fault:
+            place = f", line {fault.problem_mark.line + 1}" if fault.problem_mark else ""
+            return f"{path}{place}: {fault.problem or fault.context}."
+        except (OSError, ValueError):
+            continue
+    return str(error)
 
 
 def _unpacked(archive: Path, folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end the loop without a traceback: the ledger knows how to go on."""
+"""Ctrl-C, SIGTERM, and a closed terminal end the loop without a traceback: the ledger knows how to go on."""
 
 import signal
 import threading
@@ -15,25 +15,26 @@ def clean_exit() -> Iterator[None]:
     """Turn an interruption into a sentence and an exit code.
 
     Raises:
-        SystemExit: The process was interrupted, with code 130 by Ctrl-C and 143 by SIGTERM.
+        SystemExit: The process was interrupted, with code 130 by Ctrl-C, 143 by SIGTERM, and 129 by SIGHUP, unless
+            that is ignored, as by nohup.
     """
 
     def terminate(number: int, frame: FrameType | None) -> NoReturn:
-        raise _TerminatedError
+        raise _TerminatedError(number)
 
     in_main_thread = threading.current_thread() is threading.main_thread()
-    if in_main_thread:
-        before = signal.signal(signal.SIGTERM, terminate)
+    heard = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, terminate) for number in heard if in_main_thread}
     try:
         yield
     except KeyboardInterrupt as interrupt:
-        number = signal.SIGTERM if isinstance(interrupt, _TerminatedError) else signal.SIGINT
+        number = signal.Signals(interrupt.args[0]) if isinstance(interrupt, _TerminatedError) else signal.SIGINT
         Console(stderr=True).print(f"Stopped by {number.name}; run the same command to go on.", soft_wrap=True)
         raise SystemExit(128 + number) from None
     finally:
-        if in_main_thread:
-            signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _TerminatedError(KeyboardInterrupt):
-    """SIGTERM arrived."""
+    """A signal arrived that asks the process to end; its number is the argument."""

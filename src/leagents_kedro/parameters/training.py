@@ -18,10 +18,10 @@ class Rung(Record):
     """
 
     policy_type: str
-    options: dict[str, Any]
+    options: dict[str, Any] = {}
     steps: Annotated[int, Field(ge=1)]
-    pretrained_path: str | None
-    pretrained_revision: str | None
+    pretrained_path: str | None = None
+    pretrained_revision: str | None = None
     scheduler: Literal["cosine"] | None = None
 
     @property

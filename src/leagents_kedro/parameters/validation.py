@@ -28,7 +28,11 @@ def faults(error: ValidationError, name: str, schema: dict[str, Any]) -> str:
     """Return what is wrong with the values ``name``, in a line: each key, what was expected, what was likely meant."""
     models = [schema, *schema.get("$defs", {}).values()]
     known = {key for model in models for key in model.get("properties", {})}
-    return "; ".join(_fault(fault, name, known) for fault in error.errors(include_url=False))
+    told = error.errors(include_url=False)
+    places = [fault["loc"] for fault in told]
+    # Of a list whose items have faults, pydantic says that it is too short, too.
+    inner = {place[:depth] for place in places for depth in range(len(place))}
+    return "; ".join(_fault(fault, name, known) for fault in told if fault["loc"] not in inner)
 
 
 def _fault(fault: Mapping[str, Any], name: str, known: set[str]) -> str:

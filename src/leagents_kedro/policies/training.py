@@ -25,6 +25,7 @@ from leagents_kedro.episodes.frame_cache import FrameCache
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.errors import CheckpointError, EpisodesError, ParameterError, TrainingError
 from leagents_kedro.foundation.files import staged
+from leagents_kedro.foundation.hub import downloaded
 from leagents_kedro.foundation.spelling import no_such
 from leagents_kedro.foundation.typed import typed
 from leagents_kedro.foundation.untrusted import check_checkpoint
@@ -350,13 +351,12 @@ def check_rung(rung: Rung, device: str) -> None:
 
 def _pretrained_source(rung: Rung) -> Path | None:
     """Return a folder with the rung's pretrained weights, downloaded if they are named by a Hub id."""
-    from huggingface_hub import snapshot_download
-
     folder = _pretrained_folder(rung)
     if folder or rung.pretrained_path is None:
         return folder
     patterns = ["*.json", "*.safetensors"]
-    folder = Path(snapshot_download(rung.pretrained_path, revision=rung.pretrained_revision, allow_patterns=patterns))
+    revision = str(rung.pretrained_revision)
+    folder = downloaded(rung.pretrained_path, revision, "pretrained_revision", allow_patterns=patterns)
     return _sound(folder, rung.pretrained_path)
 
 

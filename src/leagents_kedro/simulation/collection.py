@@ -13,6 +13,7 @@ from leagents_kedro.episodes.checks import check_dataset
 from leagents_kedro.episodes.selection import select_episodes
 from leagents_kedro.episodes.shards import Episode, NewEpisodes
 from leagents_kedro.errors import SimulationError
+from leagents_kedro.foundation.hub import downloaded
 from leagents_kedro.foundation.progress import progress_bar
 from leagents_kedro.foundation.seeds import derive_seed
 from leagents_kedro.parameters.demonstrations import Amplification, DemonstrationParams
@@ -80,13 +81,15 @@ def collect_episodes(
 
 
 def demonstrated_dataset(demonstrations: DemonstrationParams) -> Path:
-    """Return the folder of a dataset that was demonstrated elsewhere, downloaded if it is on the Hub."""
-    from huggingface_hub import snapshot_download
+    """Return the folder of a dataset that was demonstrated elsewhere, downloaded if it is on the Hub.
 
+    Raises:
+        ParameterError: It is not, or cannot be reached.
+    """
     if demonstrations.source == "folder":
         return Path(str(demonstrations.folder)).expanduser()
     repo_id, revision = str(demonstrations.repo_id), str(demonstrations.revision)
-    return Path(snapshot_download(repo_id, repo_type="dataset", revision=revision))
+    return downloaded(repo_id, revision, "demonstrations.revision", repo_type="dataset")
 
 
 def _sources(
