@@ -11,7 +11,7 @@ from benchmarks.small_act import parameters
 from benchmarks.table import Row, alternated
 from leagents_kedro.episodes.shards import Shards
 from leagents_kedro.episodes.writing import write_episodes
-from leagents_kedro.policies.actor import Actor
+from leagents_kedro.policies.actor import Actor, PolicyFile
 from leagents_kedro.policies.training import train
 from leagents_kedro.simulation.collection import successful_episodes
 from leagents_kedro.simulation.demonstrations import demonstrate
@@ -20,7 +20,6 @@ from leagents_kedro.simulation.metaworld.env import MetaWorldStateEnv
 from leagents_kedro.simulation.pool import EnvironmentPool
 from leagents_kedro.simulation.rollouts import roll_out
 from leagents_kedro.simulation.simulator import Simulator
-from leagents_kedro.simulation.station import PolicyFile
 
 ENVIRONMENT, OPTIONS = "metaworld_state", {"episode_length": 200}
 # A step costs about 0.25 ms where nothing lies loose, and more than twice as much where the hand pushes what does.

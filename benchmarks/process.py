@@ -30,7 +30,7 @@ GROWTH_LIMIT_MB = 5.0
 _WARM_UP_CYCLES = 5
 _TINY = {
     "suite": {"tasks": ["reach-v3", "drawer-close-v3"], "options": {"episode_length": 90}},
-    "demonstrations": {"amplify": None, "initial_per_task": 2, "growth_per_task": 1, "failing_factor": 1},
+    "demonstrations": {"amplify": None, "initial_per_task": 2, "growth_per_task": 1, "allocation": "uniform"},
     "training": {
         "ladder": [
             {

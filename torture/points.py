@@ -32,7 +32,8 @@ ROOT = Path(__file__).parents[1]
 SAVE_EVERY_STEPS = 2
 PARAMETERS = f"""
 suite: {{tasks: [reach-v3], options: {{episode_length: 80}}}}
-demonstrations: {{amplify: null, initial_per_task: 1, growth_per_task: 1, failing_factor: 1}}
+demonstrations: {{amplify: null, initial_per_task: 1, growth_per_task: 1, allocation: uniform,
+                 corrections: {{share: 0.3, block_steps: 5}}}}
 training:
   batch_size: 32
   save_every_steps: {SAVE_EVERY_STEPS}

@@ -165,7 +165,7 @@ def test_a_suite_that_the_mix_does_not_cover_is_refused_before_it_is_pinned(tmp_
     ("changes", "message"),
     [
         ({"harvest": {"attempts_per_task": 3000}}, "30000 episodes are more than 20000"),
-        ({"demonstrations": {"growth_per_task": 1000}}, "80000 episodes are more than 20000"),
+        ({"demonstrations": {"growth_per_task": 1000}}, "40000 episodes are more than 20000"),
         ({"gating": {"max_pairs": 40000}}, "40000 episodes are more than 20000"),
         ({"demonstrations": {"initial_per_task": 900}}, "36000 episodes are more than 20000"),
     ],

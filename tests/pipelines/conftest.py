@@ -29,7 +29,7 @@ def suite(suite_params, evaluation, constitution):
 
 @pytest.fixture
 def demonstrations():
-    return DemonstrationParams(**base_parameters("demonstrations", amplify=None, initial_per_task=4, failing_below=0.5))
+    return DemonstrationParams(**base_parameters("demonstrations", amplify=None, initial_per_task=4))
 
 
 @pytest.fixture

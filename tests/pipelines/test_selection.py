@@ -111,7 +111,7 @@ def test_the_plan_counts_what_the_cycle_may_spend(ledger, proposed, training, ga
     assert plan.training_steps == training.ladder[0].steps
     assert plan.evaluation_episodes == gating.max_pairs
     assert plan.harvest_attempts == 2 * harvest.attempts_per_task
-    most = demonstrations.growth_per_task * demonstrations.failing_factor * demonstrations.max_attempts_factor
+    most = demonstrations.growth_per_task * demonstrations.max_attempts_factor
     assert plan.demonstration_attempts == 2 * most
 
 
@@ -148,9 +148,10 @@ def mix(tmp_path_factory):
         amplify=None,
         initial_per_task=1,
         growth_per_task=0,
+        allocation="uniform",
+        solved_above=None,
         cap_per_task=1,
-        failing_below=0,
-        failing_factor=1,
+        corrections=None,
         action_noise=0.1,
         max_attempts_factor=4,
     )

@@ -17,10 +17,10 @@ from lerobot.policies.act.modeling_act import ACTPolicy
 from lerobot.policies.factory import make_pre_post_processors
 
 from leagents_kedro.errors import CheckpointError, ParameterError, SimulationError
+from leagents_kedro.policies.actor import PolicyFile
 from leagents_kedro.simulation import workers
 from leagents_kedro.simulation.environments import Trial
 from leagents_kedro.simulation.simulator import Simulator
-from leagents_kedro.simulation.station import PolicyFile
 
 
 @pytest.fixture(scope="module")

@@ -115,7 +115,7 @@ COMMANDS = {
     "no revision": (nothing, params("demonstrations.source=hub"), "demonstrations", "'hub'", "revision"),
     "a source": (nothing, params("demonstrations.source=disk"), "demonstrations.source", "'hub'", "got 'disk'"),
     "an imbalance": (nothing, params("selection.max_imbalance=0.5"), "selection.max_imbalance", "equal to 1", "0.5"),
-    "a share": (nothing, params("demonstrations.failing_below=2"), "demonstrations.failing_below", "equal to 1", "2"),
+    "a share": (nothing, params("demonstrations.solved_above=2"), "demonstrations.solved_above", "equal to 1", "2"),
     "no slots": (nothing, params("evaluation.slots=0"), "evaluation.slots", "greater than or equal to 1", "got 0"),
     "attempts": (nothing, params("harvest.attempts_per_task=-1"), "harvest.attempts_per_task", "equal to 0", "got -1"),
     "an option": (

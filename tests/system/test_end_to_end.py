@@ -15,7 +15,7 @@ from support.projects import copy_project
 
 SMALL = """
 suite: {tasks: [reach-v3, drawer-close-v3], options: {episode_length: 90}}
-demonstrations: {amplify: null, initial_per_task: 2, growth_per_task: 1, failing_factor: 1}
+demonstrations: {amplify: null, initial_per_task: 2, growth_per_task: 1, allocation: uniform}
 training:
   batch_size: 64
   save_every_steps: 10

@@ -19,7 +19,7 @@ WARM_UP = 20  # cycles in which libraries are loaded and caches fill
 KEEP = 5
 TINY = f"""
 suite: {{tasks: [reach-v3, drawer-close-v3], options: {{episode_length: 90}}}}
-demonstrations: {{amplify: null, initial_per_task: 2, growth_per_task: 1, failing_factor: 1, cap_per_task: 1000}}
+demonstrations: {{amplify: null, initial_per_task: 2, growth_per_task: 1, allocation: uniform, cap_per_task: 1000}}
 training:
   batch_size: 64
   save_every_steps: 10

@@ -19,13 +19,21 @@ class Amplification(Record):
     min_rate: Annotated[float, Field(ge=0, le=1)]
 
 
+class Corrections(Record):
+    """How the candidate takes turns with its teacher: in a ``share`` of the blocks of ``block_steps`` it acts."""
+
+    share: Annotated[float, Field(ge=0, le=1)]
+    block_steps: Annotated[int, Field(ge=1)]
+
+
 class DemonstrationParams(Record):
     """Source and schedule of demonstrations.
 
-    The first mix holds ``initial_per_task`` of each task. Every cycle collects ``growth_per_task`` more, and
-    ``failing_factor`` times as many of a task whose success rate is below ``failing_below``, until the mix holds
-    ``cap_per_task`` of it. A ``folder`` or a ``hub`` dataset is imported whole, once, and does not grow, unless its
-    episodes are amplified. ``action_noise`` is that of experts, or of what is amplified.
+    The first mix holds ``initial_per_task`` of each task. Every cycle collects ``growth_per_task`` times the number of
+    tasks: the same of each (``uniform``), or as the ``evidence`` asks for, none of a task whose success rate is surely
+    above ``solved_above``; until the mix holds ``cap_per_task`` of a task. With ``corrections`` they are of scenes in
+    which the candidate takes turns. A ``folder`` or a ``hub`` dataset is imported whole, once; it grows only if
+    its episodes are amplified. ``action_noise`` is that of experts, or of what is amplified.
     """
 
     source: Literal["experts", "folder", "hub"]
@@ -35,9 +43,10 @@ class DemonstrationParams(Record):
     amplify: Amplification | None
     initial_per_task: Annotated[int, Field(ge=1)]
     growth_per_task: Count
+    allocation: Literal["evidence", "uniform"]
+    solved_above: Annotated[float, Field(ge=0, le=1)] | None
     cap_per_task: Annotated[int, Field(ge=1)]
-    failing_below: Annotated[float, Field(ge=0, le=1)]
-    failing_factor: Annotated[int, Field(ge=1)]
+    corrections: Corrections | None
     action_noise: Annotated[float, Field(ge=0)]
     max_attempts_factor: Annotated[int, Field(ge=1)]
 

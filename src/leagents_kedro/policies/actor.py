@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from itertools import batched
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,24 @@ _DETERMINISTIC_TYPES = frozenset({"act", "chunked_mlp"})
 _CHUNKED_TYPES = _DETERMINISTIC_TYPES | {"pi0", "pi05", "pi0_fast", "smolvla"}
 """Those, and policies whose chunk depends on the noise drawn for it, too; others remember their episode."""
 _ROWS = 8  # of a batched call, always: the sums behind a row follow the number of rows
+
+
+@dataclass(frozen=True)
+class PolicyFile:
+    """A checkpoint folder, which holds ``pretrained_model/``, and how to open it."""
+
+    folder: Path
+    digest: str
+    device: str
+    torch_threads: int
+
+    def opened(self) -> "Actor":
+        """Return the policy, read from its folder.
+
+        Raises:
+            CheckpointError: The folder is no LeRobot checkpoint.
+        """
+        return Actor.load(self.folder, self.device, self.torch_threads)
 
 
 class Actor:

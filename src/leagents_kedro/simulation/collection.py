@@ -18,11 +18,12 @@ from leagents_kedro.foundation.progress import progress_bar
 from leagents_kedro.foundation.seeds import derive_seed
 from leagents_kedro.parameters.demonstrations import Amplification, DemonstrationParams
 from leagents_kedro.parameters.evaluation import EvaluationParams
-from leagents_kedro.records import Outcome, Suite
+from leagents_kedro.records import Checkpoint, Outcome, Suite
 from leagents_kedro.simulation.amplification import Amplified, amplified
+from leagents_kedro.simulation.corrections import Correction
 from leagents_kedro.simulation.environments import Trial
 from leagents_kedro.simulation.recipes import MOST_TRIALS
-from leagents_kedro.simulation.simulator import Simulator, simulator
+from leagents_kedro.simulation.simulator import Simulator, policy_file, simulator
 
 logger = logging.getLogger(__name__)
 
@@ -39,17 +40,20 @@ def collect_episodes(
     constitution: Constitution,
     recipes: Path,
     *,
+    candidate: Checkpoint | None = None,
     demands_all: bool = True,
 ) -> NewEpisodes:
     """Return ``requests`` successful episodes by task, on seeds that belong to ``cycle`` alone.
 
     They are experts', or replays of few demonstrations where these are amplified; how that is done is kept in the
-    folder ``recipes``. Unless it ``demands_all``, there are fewer where they succeed too seldom.
+    folder ``recipes``. With ``demonstrations.corrections`` a ``candidate`` takes turns. Unless it ``demands_all``,
+    there are fewer where they succeed too seldom.
 
     Raises:
         ConstitutionError: The attempts, or the environment, are beyond the limits.
         ParameterError: The environment has no experts, or does not tell of hand and frames.
         EpisodesError: The demonstrations to amplify cannot be read, or lack a task.
+        CheckpointError: The candidate is no LeRobot checkpoint.
         SimulationError: Too few attempts succeed, or an environment failed.
     """
     total = sum(requests.values())
@@ -61,8 +65,11 @@ def collect_episodes(
         sources = partial(_sources, suite, demonstrations, amplification, environments, run_seed)
         known = amplified(suite, requests, demonstrations, environments, sources, run_seed, recipes)
 
+    turns, policy = demonstrations.corrections, candidate and policy_file(candidate, evaluation)
+
     def trial_of(task: str, seed: int) -> Trial:
-        return known[task].replay(seed) if known else Trial(task, seed)
+        taught = known[task].replay(seed) if known else Trial(task, seed)
+        return Correction.of(taught, policy, turns) if policy and turns else taught
 
     with progress_bar("collect", total, "episode") as show:
         episodes = successful_episodes(
@@ -72,7 +79,7 @@ def collect_episodes(
                 action_noise=demonstrations.action_noise,
                 progress=lambda attempts, successes: show(successes, f"{attempts} attempts"),
             ),
-            seed_names=(run_seed, cycle),
+            seed_names=("corrections", run_seed, cycle) if policy and turns else (run_seed, cycle),
             max_attempts_factor=demonstrations.max_attempts_factor,
             demands_all=demands_all,
             trial_of=trial_of,

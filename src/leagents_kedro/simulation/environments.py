@@ -38,6 +38,11 @@ class Trial:
     task: str
     seed: int
 
+    @property
+    def provenance(self) -> str:
+        """What is kept with its episode of how that was made, in JSON; empty where nothing is."""
+        return ""
+
 
 class Environment:
     """The environments of one LeRobot type."""

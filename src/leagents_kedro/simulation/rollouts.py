@@ -64,7 +64,7 @@ def roll_out(
                 running[position] = EpisodeRun(trial, pool, keep_episodes)
                 if not actor.chunked:
                     actor.reset()
-            for run, actions in zip(running.values(), _next_actions(actor, [*running.values()]), strict=True):
+            for run, actions in zip(running.values(), next_actions(actor, [*running.values()]), strict=True):
                 run.apply(actions)
             for position, run in [(position, run) for position, run in running.items() if run.ended]:
                 del running[position]
@@ -179,7 +179,7 @@ class EpisodeRun:
         return outcome, self._recording.episode(self.sentence, self.env, self._pool.config(self.trial.task))
 
 
-def _next_actions(actor: "Actor", runs: list[EpisodeRun]) -> np.ndarray:
+def next_actions(actor: "Actor", runs: list[EpisodeRun]) -> np.ndarray:
     """Return checked actions (runs, steps, action_dim)."""
     first = runs[0]
     try:

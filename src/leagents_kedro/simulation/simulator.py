@@ -6,14 +6,15 @@ from typing import Any, Literal
 
 from leagents_kedro.parameters.evaluation import EvaluationParams
 from leagents_kedro.parameters.suite import SuiteParams
+from leagents_kedro.policies.actor import PolicyFile
 from leagents_kedro.policies.checkpoints import resolve_device
 from leagents_kedro.records import Checkpoint, Suite
 from leagents_kedro.simulation import workers
+from leagents_kedro.simulation.corrections import Correction
 from leagents_kedro.simulation.environments import Trial
 from leagents_kedro.simulation.station import (
     ExpertRequest,
     FramesRequest,
-    PolicyFile,
     PolicyRequest,
     Progress,
     Rollout,
@@ -72,18 +73,20 @@ class Simulator:
         keep_episodes: bool = True,
         progress: Progress | None = None,
     ) -> list[Rollout]:
-        """Return what came of each trial's replay, or an expert's attempt at it.
+        """Return what came of each trial's replay, or an expert's attempt at it, corrections of a policy among them.
 
-        With ``keep_episodes``, there is also its episode if it succeeded.
+        With ``keep_episodes``, there is also its episode if it succeeded. An accelerator is used by one process.
 
         Raises:
             ParameterError: The environment has no experts, or does not tell of hand and frames.
-            SimulationError: An environment failed or hung; names the episode.
+            CheckpointError: A corrected policy is no LeRobot checkpoint.
+            SimulationError: A policy or an environment failed or hung; names the episode.
         """
         request = ExpertRequest(
             self.environment, self.options, self.shortcuts, self.sentences, tuple(trials), action_noise, keep_episodes
         )
-        return self._run(request, self._processes(trial.task for trial in trials), progress)
+        here = any(isinstance(trial, Correction) and trial.policy.device != "cpu" for trial in trials)
+        return self._run(request, 1 if here else self._processes(trial.task for trial in trials), progress)
 
     def first_frames(self, trials: Sequence[Trial]) -> list[Scene]:
         """Return the frames at the beginning of each trial, with the outcome of an episode without steps.

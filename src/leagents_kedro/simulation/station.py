@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from leagents_kedro.episodes.shards import Episode
 from leagents_kedro.errors import ParameterError, SimulationError
 from leagents_kedro.foundation.spelling import no_such
+from leagents_kedro.policies.actor import Actor, PolicyFile
 from leagents_kedro.records import Outcome, Suite, Task
 from leagents_kedro.simulation.demonstrations import demonstrate
 from leagents_kedro.simulation.environments import Trial
@@ -16,24 +16,11 @@ from leagents_kedro.simulation.pool import EnvironmentPool
 from leagents_kedro.simulation.rollouts import EpisodeRun, roll_out
 from leagents_kedro.simulation.sources import Frames
 
-if TYPE_CHECKING:
-    from leagents_kedro.policies.actor import Actor
-
 type Rollout = tuple[Outcome, Episode | None]
 type Scene = tuple[Outcome, Frames]
 type Progress = Callable[[int, int], None]
 
 _KEPT_ACTORS = 2  # a candidate and a blessed checkpoint
-
-
-@dataclass(frozen=True)
-class PolicyFile:
-    """A checkpoint folder, which holds ``pretrained_model/``, and how to open it."""
-
-    folder: Path
-    digest: str
-    device: str
-    torch_threads: int
 
 
 class Station:
@@ -52,16 +39,14 @@ class Station:
             self._pool = pool = EnvironmentPool(*wanted)
         return pool
 
-    def actor(self, policy: PolicyFile) -> "Actor":
+    def actor(self, policy: PolicyFile) -> Actor:
         """Return the opened policy; a folder of the same digest is not read again.
 
         Raises:
             CheckpointError: The folder is no LeRobot checkpoint.
         """
-        from leagents_kedro.policies.actor import Actor
-
         key = policy.digest, policy.device, policy.torch_threads
-        actor = self._actors.pop(key, None) or Actor.load(policy.folder, policy.device, policy.torch_threads)
+        actor = self._actors.pop(key, None) or policy.opened()
         self._actors[key] = actor
         for oldest in list(self._actors)[:-_KEPT_ACTORS]:
             del self._actors[oldest]
@@ -108,7 +93,7 @@ class PolicyRequest(_Request):
 
 @dataclass(frozen=True)
 class ExpertRequest(_Request):
-    """Demonstrations by experts; of failures only the outcome is returned."""
+    """Demonstrations by experts and replays, corrected ones among them; of failures only the outcome is returned."""
 
     trials: tuple[Trial, ...]
     action_noise: float
@@ -119,7 +104,7 @@ class ExpertRequest(_Request):
         pool = self.pool(station)
         rolled: list[Rollout] = []
         for trial in self.trials:
-            rolled.append(demonstrate(trial, pool, self.action_noise, self.keep_episodes))
+            rolled.append(demonstrate(trial, pool, self.action_noise, self.keep_episodes, station.actor))
             if progress:
                 progress(len(rolled), sum(outcome.success for outcome, _ in rolled))
         return rolled

@@ -1,6 +1,7 @@
 """New episodes for the next cycle: successes of the blessed policy, and more demonstrations where they are missing."""
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from leagents_kedro.constitution.limits import Constitution, require
 from leagents_kedro.episodes.shards import Appended, NewEpisodes, Shards
 from leagents_kedro.foundation.progress import progress_bar
 from leagents_kedro.foundation.seeds import derive_seed
+from leagents_kedro.gate.evidence import score
 from leagents_kedro.parameters.demonstrations import DemonstrationParams
 from leagents_kedro.parameters.evaluation import EvaluationParams
 from leagents_kedro.parameters.harvest import HarvestParams
@@ -62,6 +64,7 @@ def harvest_rollouts(
 
 def collect_demonstrations(
     decision: Decision,
+    candidate: Checkpoint,
     outcomes: Outcomes,
     plan: Plan,
     mix: Shards,
@@ -74,6 +77,7 @@ def collect_demonstrations(
 ) -> NewEpisodes | None:
     """Return more demonstrations, most of the tasks that fail; None where the schedule asks for none.
 
+    With ``demonstrations.corrections`` the candidate takes turns in them: it is what is trained on.
     Where attempts do not succeed often enough there are fewer: what the cycle found out is worth more.
 
     Raises:
@@ -85,7 +89,16 @@ def collect_demonstrations(
     if not requests:
         return None
     new = collect_episodes(
-        suite, demonstrations, evaluation, requests, run_seed, plan.cycle, constitution, recipes, demands_all=False
+        suite,
+        demonstrations,
+        evaluation,
+        requests,
+        run_seed,
+        plan.cycle,
+        constitution,
+        recipes,
+        candidate=candidate,
+        demands_all=False,
     )
     return new.like(mix) if new.episodes else None
 
@@ -101,12 +114,37 @@ def merge_rollouts(
 
 def _requests(outcomes: Outcomes, mix: Shards, suite: Suite, demonstrations: DemonstrationParams) -> dict[str, int]:
     counts = dict(zip(mix.tasks, np.bincount(mix.index.task, minlength=len(mix.tasks)).tolist(), strict=True))
-    requests = {}
-    for task in suite.tasks:
-        successes = [outcome.success for outcome in outcomes.candidate if outcome.task == task.name]
-        failing = sum(successes) < demonstrations.failing_below * len(successes)
-        wanted = demonstrations.growth_per_task * (demonstrations.failing_factor if failing else 1)
-        room = demonstrations.cap_per_task - counts.get(task.sentence, 0)
-        if (request := min(wanted, room)) > 0:
-            requests[task.name] = request
-    return requests
+    rooms = {task.name: demonstrations.cap_per_task - counts.get(task.sentence, 0) for task in suite.tasks}
+    if demonstrations.allocation == "uniform":
+        wanted = {name: min(demonstrations.growth_per_task, room) for name, room in rooms.items()}
+    else:
+        missing = _missing(outcomes, suite.names, demonstrations.solved_above)
+        wanted = allotted(demonstrations.growth_per_task * len(rooms), missing, rooms)
+    return {name: count for name, count in wanted.items() if count > 0}
+
+
+def _missing(outcomes: Outcomes, tasks: Iterable[str], solved_above: float | None) -> dict[str, float]:
+    """Return the rate at which each task may fail yet, by the upper bound of its evidence; 0 of a solved one."""
+    missing = {}
+    for task in tasks:
+        successes = [outcome.success for outcome in outcomes.candidate if outcome.task == task]
+        low = score(sum(successes), len(successes)).low
+        missing[task] = 0 if solved_above is not None and low > solved_above else 1 - low
+    return missing
+
+
+def allotted(total: int, weights: Mapping[str, float], rooms: Mapping[str, int]) -> dict[str, int]:
+    """Return how many of ``total`` each name gets: in proportion to ``weights``, none beyond its room.
+
+    One after the other goes to whoever has the greatest weight for what it has (Webster's method), the first of equals.
+
+    >>> allotted(10, {"a": 0.6, "b": 0.3, "c": 0.1}, {"a": 4, "b": 9, "c": 9})
+    {'a': 4, 'b': 5, 'c': 1}
+    """
+    given = dict.fromkeys(weights, 0)
+    for _ in range(total):
+        open_names = [name for name, weight in weights.items() if weight > 0 and given[name] < rooms[name]]
+        if not open_names:
+            break
+        given[max(open_names, key=lambda name: weights[name] / (2 * given[name] + 1))] += 1
+    return given

@@ -30,6 +30,7 @@ def create_pipeline() -> Pipeline:
                 func=collect_demonstrations,
                 inputs=[
                     "decision",
+                    "candidate",
                     "outcomes",
                     "plan",
                     "mix",

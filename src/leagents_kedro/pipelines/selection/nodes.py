@@ -46,7 +46,7 @@ def propose_plan(
             )
         initial, reason = "scratch", f"{misfit}; so it starts from scratch"
     tasks = len(suite.tasks)
-    demonstrated = demonstrations.growth_per_task * demonstrations.failing_factor * demonstrations.max_attempts_factor
+    demonstrated = demonstrations.growth_per_task * demonstrations.max_attempts_factor
     return Plan(
         cycle=history.next_cycle,
         run=history.next_run,
