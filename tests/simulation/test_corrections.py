@@ -62,6 +62,12 @@ def episode_of(trial: Trial, pool: EnvironmentPool) -> Episode:
     return episode
 
 
+def acting(seed: int, steps: int) -> np.ndarray:
+    """Return in which steps it is the policy's turn, in blocks of 5 with probability 0.5."""
+    draws = np.random.default_rng((seed, 1))
+    return np.repeat([draws.random() < 0.5 for _ in range(steps)], 5)[:steps]
+
+
 def same(one: Episode, other: Episode) -> None:
     assert one.columns.keys() == other.columns.keys()
     for key, values in one.columns.items():
@@ -91,9 +97,11 @@ def test_where_the_policy_always_acts_it_acts_as_alone(pool, policy, replay, blo
 
 def test_the_teacher_labels_every_state_and_both_act(pool, policy, replay):
     episode = episode_of(corrected(replay, policy), pool)
-    teacher = replaying(replay, pool.environment)
-    right = [teacher({"environment_state": state}) for state in episode.columns[STATE]]
-    np.testing.assert_array_equal(episode.columns["action"], np.array(right, np.float32))
+    states = episode.columns[STATE]
+    turns = iter(np.append(False, acting(replay.seed, len(states))))
+    teacher = replaying(replay, pool.environment, lambda: bool(next(turns)))
+    right = np.array([teacher({"environment_state": state}) for state in states], np.float32)
+    np.testing.assert_array_equal(episode.columns["action"], right)
     alone = episode_of(replay, pool)
     agreed = next(
         step
@@ -131,8 +139,7 @@ class Planner:
 def test_it_plans_anew_where_the_teacher_acted_and_where_nothing_is_left(pool, policy, replay, chunk):
     actor = Planner(chunk)
     outcome, _ = demonstrate(corrected(replay, policy), pool, NOISE, actor_of=lambda _: actor)
-    draws = np.random.default_rng((replay.seed, 1))
-    turns = np.repeat([draws.random() < 0.5 for _ in range(outcome.length)], 5)[: outcome.length]
+    turns = acting(replay.seed, outcome.length)
     expected, left = [], 0
     for step, mine in enumerate(turns):
         left = left if mine else 0

@@ -138,6 +138,21 @@ def test_a_hand_that_is_held_is_waited_for_and_then_no_longer():
     np.testing.assert_allclose(hands[-1], SOURCE.hand[-1], atol=1e-3)
 
 
+def test_a_hand_that_another_one_led_ahead_is_caught_up_with_until_the_gripper_has_to_close():
+    def right(hand: np.ndarray, led: bool) -> np.ndarray:
+        """Return the second action, after the hand was led there."""
+        act = replaying(Replay("task", 0, SOURCE, PLAN), Hand("hand"), lambda: led)
+        act({"hand": SOURCE.hand[0], "frames": SOURCE.first})
+        return act({"hand": hand, "frames": SOURCE.first})
+
+    np.testing.assert_allclose(right(SOURCE.hand[10], led=True), SOURCE.actions[10], atol=1e-9)
+    assert right(SOURCE.hand[10], led=False)[:3] @ SOURCE.actions[10, :3] < 0, "it would be drawn back"
+    closed = len(SOURCE.hand) // 2
+    close_to = replaying(Replay("task", 0, SOURCE, PLAN), Hand("hand"), lambda: True)
+    seen = [close_to({"hand": SOURCE.hand[step], "frames": SOURCE.first})[3] for step in (0, 12, closed + 2)]
+    assert seen == [0, 0, 0], "it has not been closed"
+
+
 def test_a_thing_that_nobody_moved_leaves_one_segment():
     reached = source(object=np.tile(START, (40, 1)))
     path = moved_path(reached, AmplificationPlan(frames=(GOAL,)), scene(), reached.hand[0])

@@ -42,13 +42,16 @@ class Correction(Trial):
 
 
 class Student:
-    """The policy in a correction: in each block of steps it acts, or the teacher, as the trial's seed draws."""
+    """The policy in a correction: in each block of steps it acts, or the teacher, as the trial's seed draws.
+
+    ``acts`` says whether it did so last.
+    """
 
     def __init__(self, correction: Correction, actor: "Actor", pool: EnvironmentPool):
         actor.bind(pool.config(correction.task))
         self._actor, self._turns = actor, correction.turns
         self._draws = np.random.default_rng((correction.seed, 1))  # not those of the noise
-        self._acts = False
+        self.acts = False
         self._planned: deque[np.ndarray] = deque()
 
     def action(self, run: EpisodeRun) -> np.ndarray | None:
@@ -59,11 +62,11 @@ class Student:
         """
         if run.length % self._turns.block_steps == 0:
             acts = bool(self._draws.random() < self._turns.share)
-            if acts and not self._acts:  # what it planned before the teacher acted is of another state
+            if acts and not self.acts:  # what it planned before the teacher acted is of another state
                 self._planned.clear()
                 self._actor.reset()
-            self._acts = acts
-        if not self._acts:
+            self.acts = acts
+        if not self.acts:
             return None
         if not self._planned:
             self._planned.extend(next_actions(self._actor, [run])[0])

@@ -40,8 +40,9 @@ def demonstrate(
     correction = trial if isinstance(trial, Correction) else None
     taught = correction.taught if correction else trial
     replay = taught if isinstance(taught, Replay) else None
-    teacher = replaying(replay, pool.environment) if replay else pool.environment.expert(trial.task)
     student = Student(correction, actor_of(correction.policy), pool) if correction else None
+    led = (lambda: student.acts) if student else (lambda: False)
+    teacher = replaying(replay, pool.environment, led) if replay else pool.environment.expert(trial.task)
     noise = np.random.default_rng(trial.seed)
     run = EpisodeRun(trial, pool, keep_episode)
     try:

@@ -20,6 +20,9 @@ _PATIENCE = 25  # steps that the hand may be waited for
 _SLOWEST = 0.25  # of the demonstrated speed, where a segment is stretched beyond what the hand can do
 _STRETCHED = 0.05  # in units of the action: a segment that is moved faster than demonstrated by more
 _CATCHING_UP = 1.5  # times the gain, while the hand is waited for
+_LOOKS_AHEAD = 15  # steps in which a hand that was led may be found
+_NEARER_M = 0.005  # than where it should be now, if it is to be found there
+_SAME_GRIP = 0.2  # in units of the action: the gripper's command has not changed
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,11 @@ def moved_path(source: Source, plan: AmplificationPlan, scene: Frames, hand: np.
     return path
 
 
-def replaying(replay: Replay, environment: Environment) -> Expert:
+def replaying(replay: Replay, environment: Environment, led: Callable[[], bool] = lambda: False) -> Expert:
     """Return what acts as ``replay`` says, from the first observation of the episode on.
+
+    Args:
+        led: Tells whether another one acted last, which may have been faster.
 
     Raises:
         ParameterError: The environment tells nothing of hand and frames.
@@ -64,6 +70,8 @@ def replaying(replay: Replay, environment: Environment) -> Expert:
             scene = with_directions(environment.frames(observation))
             path = moved_path(replay.source, replay.plan, scene, hand)
             replayer = _Replayer(replay.source, replay.plan, path, environment.hand_step)
+        if led():
+            replayer.catch_up(hand)
         return replayer.action(hand)
 
     return act
@@ -77,6 +85,17 @@ class _Replayer:
         self._steps = np.diff(path, axis=0, append=path[-1:])
         self._extra = (self._steps - np.diff(source.hand, axis=0, append=source.hand[-1:])) / hand_step
         self._phase, self._waited = 0.0, 0
+
+    def catch_up(self, hand: np.ndarray) -> None:
+        """Go on from where the path ahead is nearest to ``hand`` (3,), but not beyond what the gripper has to do."""
+        now = min(int(self._phase), len(self._path) - 1)
+        ahead = slice(now, now + _LOOKS_AHEAD)
+        changes = np.abs(self._actions[ahead, 3:] - self._actions[now, 3:]).max(axis=1, initial=0) >= _SAME_GRIP
+        until = int(changes.argmax()) if changes.any() else len(changes)
+        distances = np.linalg.norm(self._path[ahead][:until] - hand, axis=1)
+        nearest = int(distances.argmin())
+        if distances[0] - distances[nearest] > _NEARER_M:
+            self._phase = float(now + nearest)
 
     def action(self, hand: np.ndarray) -> np.ndarray:
         """Return the action (action_dim,) in [-1, 1] at ``hand`` (3,), and go on along the path."""
