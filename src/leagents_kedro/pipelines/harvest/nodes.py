@@ -88,6 +88,7 @@ def collect_demonstrations(
     requests = _requests(outcomes, mix, suite, demonstrations)
     if not requests:
         return None
+    require(constitution, simulation_command(suite, sum(requests.values()) * demonstrations.max_attempts_factor))
     new = collect_episodes(
         suite,
         demonstrations,

@@ -43,6 +43,7 @@ def create_pipeline() -> Pipeline:
                 ],
                 outputs="demonstrations",
                 name="collect_demonstrations",
+                tags="device",
             ),
             Node(
                 func=merge_rollouts,
