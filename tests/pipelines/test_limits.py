@@ -43,7 +43,7 @@ def test_harvest(decision, checkpoint, suite, harvest, evaluation, strict):
         harvest_rollouts(decision("promote"), checkpoint(), PLAN, None, suite, harvest, evaluation, 0, strict)
 
 
-def test_collection(decision, suite, suite_params, demonstrations, evaluation, strict):
+def test_collection(decision, checkpoint, suite, suite_params, demonstrations, evaluation, strict):
     class Mix:
         """Stands for an empty mix: the schedule looks at its counts alone."""
 
@@ -52,8 +52,7 @@ def test_collection(decision, suite, suite_params, demonstrations, evaluation, s
 
     nothing = Outcomes(protocol="p", environment="", candidate_digest="", blessed_digest=None, candidate=(), blessed=())
     with pytest.raises(ConstitutionError, match="episodes are more than 1"):
-        collect_demonstrations(
-            decision("iterate"), nothing, PLAN, Mix(), suite, demonstrations, evaluation, 0, strict, Path("nowhere")
-        )
+        given = decision("iterate"), checkpoint(), nothing, PLAN, Mix(), suite, demonstrations, evaluation
+        collect_demonstrations(*given, 0, strict, Path("nowhere"))
     with pytest.raises(ConstitutionError, match="episodes are more than 1"):
         seed_mix(suite_params, demonstrations, evaluation, 0, strict, Path())

@@ -166,7 +166,7 @@ def mix(tmp_path_factory):
 
 
 def test_no_task_outweighs_the_smallest_by_more_than_allowed(mix, suite, selection):
-    chosen = select_episodes(mix, suite, selection)
+    chosen = select_episodes(mix, suite, selection.model_copy(update={"max_imbalance": 2.0}))
     assert sorted(map(len, chosen.episodes.values())) == [1, 2]
     equal = select_episodes(mix, suite, selection.model_copy(update={"max_imbalance": 1.0}))
     assert sorted(map(len, equal.episodes.values())) == [1, 1]

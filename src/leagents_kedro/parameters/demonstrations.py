@@ -43,9 +43,9 @@ class DemonstrationParams(Record):
     amplify: Amplification | None
     initial_per_task: Annotated[int, Field(ge=1)]
     growth_per_task: Count
+    cap_per_task: Annotated[int, Field(ge=1)]
     allocation: Literal["evidence", "uniform"]
     solved_above: Annotated[float, Field(ge=0, le=1)] | None
-    cap_per_task: Annotated[int, Field(ge=1)]
     corrections: Corrections | None
     action_noise: Annotated[float, Field(ge=0)]
     max_attempts_factor: Annotated[int, Field(ge=1)]
