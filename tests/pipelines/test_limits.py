@@ -51,8 +51,8 @@ def test_collection(decision, checkpoint, suite, suite_params, demonstrations, e
         index = type("Index", (), {"task": []})()
 
     nothing = Outcomes(protocol="p", environment="", candidate_digest="", blessed_digest=None, candidate=(), blessed=())
+    given = decision("iterate"), checkpoint(), nothing, PLAN, Mix(), suite, demonstrations, evaluation
     with pytest.raises(ConstitutionError, match="episodes are more than 1"):
-        given = decision("iterate"), checkpoint(), nothing, PLAN, Mix(), suite, demonstrations, evaluation
         collect_demonstrations(*given, 0, strict, Path("nowhere"))
     with pytest.raises(ConstitutionError, match="episodes are more than 1"):
         seed_mix(suite_params, demonstrations, evaluation, 0, strict, Path())

@@ -151,10 +151,11 @@ def test_it_plans_anew_where_the_teacher_acted_and_where_nothing_is_left(pool, p
     assert actor.resets == np.sum(turns & ~np.append(False, turns[:-1]))
 
 
-def test_corrections_depend_on_nothing_beside_their_seed(policy, replay):
-    trials = [corrected(replace(replay, seed=derive_seed("demonstration", "e", index=i)), policy) for i in range(5)]
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_corrections_depend_on_nothing_beside_their_seed(policy, replay, workers):
+    trials = [corrected(replace(replay, seed=derive_seed("demonstration", "e", index=i)), policy) for i in range(3)]
     here = Simulator("metaworld_state", OPTIONS, 1, None).demonstrate(trials, action_noise=NOISE)
-    again = Simulator("metaworld_state", OPTIONS, 2, None).demonstrate(trials[::-1], action_noise=NOISE)[::-1]
+    again = Simulator("metaworld_state", OPTIONS, workers, None).demonstrate(trials[::-1], action_noise=NOISE)[::-1]
     for (one, episode), (other, repeated) in zip(here, again, strict=True):
         assert one == other
         assert (episode is None) == (repeated is None)
