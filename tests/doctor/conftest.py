@@ -38,6 +38,12 @@ def sound_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def sound_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    image = {"dtype": "image", "shape": (64, 48, 3), "names": ["height", "width", "channels"]}
+    return write(tmp_path_factory.mktemp("sound") / "pictures", FEATURES | {"observation.images.top": image}, 4)
+
+
+@pytest.fixture(scope="session")
 def trained(sound: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of one step, as LeRobot saves it, trained on the sound dataset."""
     import torch

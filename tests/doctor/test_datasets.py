@@ -1,3 +1,4 @@
+import io
 import json
 import shutil
 from pathlib import Path
@@ -6,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from leagents_kedro.doctor.datasets import examine_dataset
 from leagents_kedro.episodes.shards import Shards
@@ -245,8 +247,9 @@ def test_what_other_writers_keep_otherwise_is_no_fault(sound, copied, needs):
     assert examine_dataset(root, needs) == []
 
 
-def test_a_sound_dataset_has_no_finding(sound, sound_video, needs):
+def test_a_sound_dataset_has_no_finding(sound, sound_video, sound_image, needs):
     assert examine_dataset(sound, needs) == []
+    assert examine_dataset(sound_image) == []
     assert examine_dataset(sound_video) == []
 
 
@@ -308,6 +311,41 @@ def test_videos_are_counted(sound_video, copied):
     assert "git lfs pull" in examine_dataset(root)[0].fix
     film.write_bytes(content[:40])
     assert any("cannot be opened" in finding.what for finding in examine_dataset(root))
+
+
+def png(mode: str = "RGB", size: tuple[int, int] = (48, 64)) -> bytes:
+    content = io.BytesIO()
+    Image.new(mode, size).save(content, "PNG")
+    return content.getvalue()
+
+
+IMAGES = {
+    "gray": (png("L"), "holds some of 1 channel,"),
+    "with a mask": (png("RGBA"), "holds some of 4 channels"),
+    "small": (png(size=(24, 32)), "holds some of 32x24 pixels"),
+    "on its side": (png(size=(64, 48)), "holds some of 48x64 pixels"),
+    "torn": (png()[:-20], "holds some that cannot be decoded"),
+    "no image": (b"text", "holds some that cannot be decoded"),
+    "elsewhere": (None, "lacks the content of some"),
+}
+
+
+@pytest.mark.parametrize(("content", "what"), IMAGES.values(), ids=IMAGES)
+def test_an_image_that_is_not_what_it_should_be_is_found(sound_image, copied, content, what):
+    """Training would stop at it after a cycle was opened, or learn from it what the environment never shows."""
+    root = copied(sound_image)
+    frames("observation.images.top", put(5, {"bytes": content, "path": "images/5.png"}))(root)
+    shutil.rmtree(root / "meta" / "leagents")  # others keep no digests
+    (found,) = [finding for finding in examine_dataset(root) if finding.severity == "error"]
+    assert f"'observation.images.top' {what}" in found.what
+    assert found.what.endswith("should be images of 64x48 pixels and 3 channels: episode 1")
+    assert "--operation.episode_indices=[1]" in found.command
+
+
+def test_an_image_that_is_not_there_is_found(sound_image, copied):
+    root = copied(sound_image)
+    frames("observation.images.top", put(5, None))(root)
+    assert any("lacks the content of some" in finding.what for finding in examine_dataset(root))
 
 
 def test_only_the_form_is_read_where_that_is_asked(sound, copied, needs):

@@ -33,6 +33,7 @@ DATASETS = {
     "one action through": ["_acts"],
     "std 0": ["_varies"],
     "kept digests": ["_has_the_episodes_that_were_kept", "_has_no_episode_twice"],
+    "images open": ["_has_all_images"],
     "videos open": ["_has_all_video_frames"],
     "frames of videos where": ["_has_all_video_frames"],
 }

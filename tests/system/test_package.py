@@ -68,6 +68,20 @@ def test_a_folder_without_configuration_is_told_what_to_copy(folder):
     assert "Copy conf/ of the project there" in packaged(folder, "run").output
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [("a: [", "expected the node content"), ("", "NoneType"), ("version: 2", "Unsupported version: 2")],
+)
+def test_a_package_names_the_configuration_of_logging_that_is_damaged(folder, content, reason):
+    """Kedro reads it when it is imported, so that its own command has a traceback."""
+    (folder / "conf" / "logging.yml").write_text(content)
+    program = [sys.executable, "-m", "leagents_kedro", "loop", "status"]
+    ended = subprocess.run(program, cwd=folder, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("Error: conf/logging.yml: expected Python's logging configuration, got")
+    assert reason in ended.stderr
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = tmp_path_factory.mktemp("source")

@@ -4,6 +4,7 @@ Checks of the form, most of them those of `leagents_kedro.episodes.checks`, read
 of content read every number once (1,000 episodes a second or so), for datasets that the loop did not write itself.
 """
 
+import io
 import json
 import unicodedata
 from collections import Counter
@@ -33,11 +34,11 @@ from leagents_kedro.episodes.columns import (
 from leagents_kedro.episodes.commands import delete_command, recompute_command, remove_command, rename_command
 from leagents_kedro.episodes.digests import computed_digests, kept_digests
 from leagents_kedro.episodes.format import MOMENTS, QUANTILES, TIME_TOLERANCE_S, VIDEO_PATH, time_tolerance_s
-from leagents_kedro.episodes.frame_cache import nearest_of
+from leagents_kedro.episodes.frame_cache import nearest_of, stored_images
 from leagents_kedro.episodes.shards import Shards, index_of
 from leagents_kedro.episodes.statistics import recorded_statistics
 from leagents_kedro.foundation.findings import Check, Finding, error, run_checks, warning
-from leagents_kedro.foundation.spelling import nearest
+from leagents_kedro.foundation.spelling import counted, nearest
 from leagents_kedro.records import Suite
 from leagents_kedro.simulation.environments import environment_of
 
@@ -408,6 +409,38 @@ def _has_all_video_frames(subject: ExaminedDataset) -> Iterator[Finding]:
             yield warning(file, what, fix)
 
 
+def _has_all_images(subject: ExaminedDataset) -> Iterator[Finding]:
+    """What is stored beside the numbers can be opened, and is what ``meta/info.json`` says; pixels are not decoded."""
+    for key, feature in visual_features(subject.shards.features).items():
+        if feature["dtype"] != "image":
+            continue
+        size, channels = _size(feature), feature["shape"][0 if _leads_with_channels(feature) else -1]
+        stored = (image for file in subject.shards.data_files for image in stored_images(file, key))
+        faults: dict[str, set[int]] = {}
+        for episode, image in zip(subject.columns["episode_index"].tolist(), stored, strict=True):
+            if fault := _image_fault(image, size, channels):
+                faults.setdefault(fault, set()).add(episode)
+        for fault, bad in faults.items():
+            what = f"'{key}' {fault}, should be images of {'x'.join(map(str, size))} pixels and {channels} channels: "
+            yield error(subject.root / "data", what + _episodes(sorted(bad)), *subject.without(sorted(bad)))
+
+
+def _image_fault(image: dict[str, Any] | None, size: tuple[int, ...], channels: int) -> str | None:
+    from PIL import Image
+
+    if not (content := (image or {}).get("bytes")):
+        return "lacks the content of some"
+    try:
+        with Image.open(io.BytesIO(content)) as opened:
+            found, bands = (opened.height, opened.width), len(opened.getbands())
+            opened.verify()
+    except (OSError, SyntaxError, ValueError):
+        return "holds some that cannot be decoded"
+    if found != size:
+        return f"holds some of {found[0]}x{found[1]} pixels"
+    return None if bands == channels else f"holds some of {counted(bands, 'channel')}"
+
+
 def _of_its_shards(check: Check[Shards]) -> Check[ExaminedDataset]:
     return lambda subject: check(subject.shards)
 
@@ -438,6 +471,7 @@ _CONTENT: tuple[tuple[Check[ExaminedDataset], ...], ...] = (
         _has_the_episodes_that_were_kept,
         _has_no_episode_twice,
         _has_all_video_frames,
+        _has_all_images,
     ),
 )
 
@@ -462,7 +496,11 @@ def _looked_up(subject: ExaminedDataset) -> dict[Path, np.ndarray]:
 def _size(feature: dict[str, Any]) -> tuple[int, int]:
     """Return height and width of an image feature, whichever way its shape is told."""
     shape = tuple(feature["shape"])
-    return shape[-2:] if flat_names(feature.get("names"))[:1] == ["channel"] else shape[:2]
+    return shape[-2:] if _leads_with_channels(feature) else shape[:2]
+
+
+def _leads_with_channels(feature: dict[str, Any]) -> bool:
+    return flat_names(feature.get("names"))[:1] == ["channel"]
 
 
 def _shown(file: Path) -> tuple[np.ndarray, tuple[int, int]]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -218,12 +218,16 @@ def _video_frames(path: Path) -> Iterator[tuple[float, np.ndarray]]:
                 yield float(frame.pts * stream.time_base), frame.to_ndarray(format="rgb24").transpose(2, 0, 1)
 
 
+def stored_images(path: Path, column: str) -> Iterator[dict[str, Any] | None]:
+    """Yield the images in ``column`` of a file as they are stored: ``bytes``, of a PNG or the like, and a ``path``."""
+    batches = pq.ParquetFile(path).iter_batches(batch_size=64, columns=[column])
+    return (image for batch in batches for image in batch.column(0).to_pylist())
+
+
 def _column_frames(path: Path, column: str) -> Iterator[tuple[float, np.ndarray]]:
     from datasets import Image
 
-    batches = pq.ParquetFile(path).iter_batches(batch_size=64, columns=[column])
-    encoded = (image for batch in batches for image in batch.column(0).to_pylist())
-    for row, image in enumerate(encoded):
+    for row, image in enumerate(stored_images(path, column)):
         yield row, image_pixels(Image().decode_example(image), path)
 
 
