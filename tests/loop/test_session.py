@@ -308,3 +308,21 @@ def test_nothing_heavy_is_imported_for_a_command():
         "print(sys.modules.keys() & {'torch', 'lerobot', 'mujoco', 'pandas'})"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
+
+
+@pytest.mark.parametrize("place", ["data", "data/ledger.jsonl"])
+def test_a_ledger_that_is_gone_meanwhile_is_told(project, place):
+    """As after `git clean -x`, at which no lock helps."""
+    ended = project.kedro("run", CLEAN_IN_TRAIN=place)
+    assert ended.code == 1
+    assert f"{project.path}/data: the ledger does not know cycle 1" in ended.output
+    assert "deleted or replaced meanwhile" in ended.output
+    assert "stays open" not in ended.output
+    assert not (project.path / "data/ledger.jsonl").exists()
+
+
+def test_a_ledger_of_another_type_is_refused(project):
+    (project.path / "conf/local/catalog.yml").write_text("ledger: {type: MemoryDataset}")
+    ended = project.kedro("run")
+    assert ended.code == 1
+    assert "'ledger' should be a leagents_kedro.datasets.history.HistoryDataset" in ended.output

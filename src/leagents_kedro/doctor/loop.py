@@ -17,6 +17,8 @@ from leagents_kedro.foundation.spelling import counted
 from leagents_kedro.foundation.typed import typed
 from leagents_kedro.history.continuation import next_step
 from leagents_kedro.history.history import Cycle, History
+from leagents_kedro.parameters.gating import GatingParams
+from leagents_kedro.parameters.training import TrainingParams
 from leagents_kedro.policies.checkpoints import checkpoint_digest
 from leagents_kedro.policies.fit import misfit_of_step
 from leagents_kedro.records import Checkpoint, Suite
@@ -179,9 +181,11 @@ def _next_rung(
     history: History, catalog: "CatalogProtocol", sources: dict[str, Checkpoint | None]
 ) -> Iterator[Finding]:
     """The next cycle's rung can go on from the weights that it would start from."""
-    if "params:training" not in catalog or not history.cycles:
+    if not {"params:training", "params:gating"} <= {*catalog} or not history.cycles:
         return
     training, gating = catalog.load("params:training"), catalog.load("params:gating")
+    if not isinstance(training, TrainingParams) or not isinstance(gating, GatingParams):
+        return  # of a project with stages of its own
     rung, initial, _ = next_step(history, sources["head"], sources["blessed"], gating.lineage)
     if initial != "scratch" and sources[initial] is None:
         return  # that it is not there is told already

@@ -8,9 +8,10 @@ from kedro.framework.project import pipelines
 from kedro.io import CatalogProtocol
 from rich.console import Console
 
+from leagents_kedro.datasets.history import HistoryDataset
 from leagents_kedro.datasets.versions import cycle_datasets, inherited, next_run_id, pin
 from leagents_kedro.doctor.inheritance import examine_inheritance
-from leagents_kedro.errors import AwaitingApproval, CoverageError, LedgerError
+from leagents_kedro.errors import AwaitingApproval, CoverageError, LedgerError, ParameterError
 from leagents_kedro.foundation.clock import now
 from leagents_kedro.foundation.findings import stop_at_errors
 from leagents_kedro.foundation.typed import typed
@@ -69,7 +70,7 @@ class Driver:
         """
         self._kedro.hook.before_loop(parameters=self._kedro.parameters())
         outputs: dict[str, Any] = {}
-        with self._kedro.catalog()["ledger"].lock():
+        with self._ledger().lock():
             try:
                 while opened := self._next():
                     start = time.monotonic()
@@ -159,7 +160,7 @@ class Driver:
         Raises:
             LedgerError: Another process drives the loop, or the ledger is damaged.
         """
-        with self._kedro.catalog()["ledger"].lock():
+        with self._ledger().lock():
             history, catalog = self._past()
             if history.unfinished is None and not catalog["mix"].exists():
                 return self.seed(history)
@@ -179,6 +180,8 @@ class Driver:
                     **self._params_of(opened),
                 )
         except BaseException as end:
+            if isinstance(end, Exception):
+                self._check_ledger(opened)
             self._charge(opened)
             if isinstance(end, Exception) and not isinstance(end, AwaitingApproval):
                 logger.error(
@@ -189,7 +192,12 @@ class Driver:
             raise
 
     def close(self, opened: Opened, seconds: float) -> None:
-        """Write down that the cycle is done, and its record."""
+        """Write down that the cycle is done, and its record.
+
+        Raises:
+            LedgerError: The ledger was deleted or replaced meanwhile.
+        """
+        self._check_ledger(opened)
         catalog = self._kedro.catalog()
         closed = Closed(
             cycle=opened.cycle,
@@ -202,6 +210,30 @@ class Driver:
         catalog["ledger"].save(closed)
         self._closed_here += 1
         logger.info("Cycle %d is closed: %s, %.1f min", opened.cycle, closed.record.decision.verdict, seconds / 60)
+
+    def _ledger(self) -> HistoryDataset:
+        ledger = self._kedro.catalog()["ledger"]
+        if not isinstance(ledger, HistoryDataset):
+            raise ParameterError(
+                f"catalog: 'ledger' should be a {HistoryDataset.__module__}.{HistoryDataset.__qualname__}, which keeps "
+                f"the loop's memory, is a {type(ledger).__qualname__}: take the entry out of the environment's catalog"
+            )
+        return ledger
+
+    def _check_ledger(self, opened: Opened) -> None:
+        """See that the ledger still knows the cycle that is run.
+
+        Raises:
+            LedgerError: It does not: somebody deleted it, or put another in its place.
+        """
+        ledger = self._ledger()
+        cycle = ledger.load().unfinished
+        if cycle is None or cycle.opened.run_id != opened.run_id:
+            raise LedgerError(
+                f"{ledger.folder}: the ledger does not know cycle {opened.cycle} ({opened.run_id}), which this command "
+                "runs: the folder was deleted or replaced meanwhile, as by `git clean -x`. Restore it from a copy; or "
+                f"go on from what is there: {typed('run')}"
+            )
 
     def _lacking(self, catalog: CatalogProtocol) -> bool:
         """Check the next cycle; return whether its mix lacks tasks, where experts can demonstrate them.

@@ -9,6 +9,7 @@ from pathlib import Path
 from kedro.pipeline import Node, Pipeline
 from pydantic import BaseModel
 
+from leagents_kedro.foundation.files import remove
 from leagents_kedro.history.history import History
 from leagents_kedro.pipelines.gating.nodes import approve_decision
 from leagents_kedro.policies.checkpoints import checkpoint_digest
@@ -41,6 +42,8 @@ def train(mix: Selection, plan: Plan, head: Checkpoint | None, workspace: Path, 
         journal.write(f"{plan.cycle}\n")
     print("training", flush=True)
     time.sleep(float(os.environ.get("PAUSE_IN_TRAIN", "0")))
+    if place := os.environ.get("CLEAN_IN_TRAIN"):
+        remove(Path(place))
     if pause := os.environ.get("KILL_IN_TRAIN"):
         time.sleep(float(pause))
         (workspace / "progress").touch()
