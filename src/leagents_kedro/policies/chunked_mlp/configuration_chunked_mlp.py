@@ -93,7 +93,9 @@ class ChunkedMLPConfig(PreTrainedConfig):
         if self.positions:
             state = self.input_features.get(OBS_ENV_STATE)
             if state is None:
-                raise ValueError(f"positions are indices in '{OBS_ENV_STATE}', which is not among the inputs")
+                raise ValueError(
+                    f"positions are indices in '{OBS_ENV_STATE}', which is not among the inputs; leave them out"
+                )
             if (end := max(self.positions) + 3) > state.shape[0]:
                 raise ValueError(
                     f"positions {self.positions} need {end} numbers of '{OBS_ENV_STATE}', which has {state.shape[0]}"
