@@ -30,7 +30,7 @@ def test_a_type_without_a_folder_is_served_by_the_default() -> None:
 def test_experts_are_there_or_their_absence_is_named() -> None:
     assert environment_of("metaworld_state").has_experts()
     assert not environment_of("metaworld").has_experts()
-    with pytest.raises(ParameterError, match="'pusht' has no scripted experts .*metaworld_state"):
+    with pytest.raises(ParameterError, match=r"'pusht' has no scripted experts .*metaworld_state"):
         environment_of("pusht").expert("PushT-v0")
 
 

@@ -161,8 +161,8 @@ class Environment:
     def _without_experts(self) -> str:
         having = sorted(name for name, kind in _known().items() if kind.has_experts())
         return (
-            f"environment {self.name!r} has no scripted experts (those that have: {', '.join(having)}): import demonstrations "
-            "(demonstrations.source: folder)"
+            f"environment {self.name!r} has no scripted experts (those that have: {', '.join(having)}): import "
+            "demonstrations (demonstrations.source: folder)"
         )
 
     @classmethod
