@@ -22,6 +22,7 @@ from kedro.io import CatalogProtocol
 from kedro.io import DatasetError as KedroDatasetError
 from kedro.pipeline import Pipeline
 from kedro.utils import load_obj
+from kedro.validation import ParameterValidationError
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from yaml import YAMLError
@@ -62,6 +63,8 @@ def _tells_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
             if found := in_the_way(error):
                 raise click.ClickException(f"{error}. {found}.") from error
             raise
+        except ParameterValidationError as error:
+            raise click.ClickException(f"{' '.join(str(error).split())}. Correct the file in conf/.") from error
         except (MissingConfigException, YAMLError, OmegaConfBaseException) as error:
             raise click.ClickException(f"{error} Correct the file in conf/, or choose another --env.") from error
         except Exception as error:  # that of safetensors is no OSError
@@ -180,9 +183,7 @@ def _on_catalog[R](command: Callable[..., R]) -> Callable[..., R]:
     @wraps(command)
     def chosen(env: str | None, conf_source: str | None, **options: Any) -> R:
         with redirect_stdout(sys.stderr):  # Kedro logs there, and programs read the rest
-            pipelines.set_requested(None)
-            session = settings.SESSION_CLASS.create(env=env, conf_source=conf_source)
-            catalog = session.load_context().catalog
+            catalog = settings.SESSION_CLASS.create(env=env, conf_source=conf_source).checked_catalog()
         return command(catalog, **options)
 
     conf_source_option = click.option("--conf-source", help="Folder or archive to read instead of conf/.")

@@ -81,6 +81,16 @@ class CycleSession(KedroServiceSession):
         self._contexts.append((runtime_params, context))
         return context
 
+    def checked_catalog(self) -> CatalogProtocol:
+        """Return the catalog of the project, once its parameters are those that the cycle takes.
+
+        Raises:
+            ParameterError: One is unknown, or out of range.
+        """
+        pipelines.set_requested(None)
+        self._check({}, [name for name in ("cycle", "seed") if name in pipelines])
+        return self.load_context().catalog
+
     def _driver(self, request: dict[str, Any]) -> Driver:
         return Driver(_Command(self, request), self._meter, code_version(self._project_path))
 
