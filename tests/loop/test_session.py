@@ -310,7 +310,7 @@ def test_nothing_heavy_is_imported_for_a_command():
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
 
 
-@pytest.mark.parametrize("place", ["data", "data/ledger.jsonl"])
+@pytest.mark.parametrize("place", ["data", pytest.param("data/ledger.jsonl", marks=pytest.mark.slow)])
 def test_a_ledger_that_is_gone_meanwhile_is_told(project, place):
     """As after `git clean -x`, at which no lock helps."""
     ended = project.kedro("run", CLEAN_IN_TRAIN=place)

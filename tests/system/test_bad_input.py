@@ -473,7 +473,13 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize(("name", "content", "option", "fragment"), OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize(
+    ("name", "content", "option", "fragment"),
+    [
+        pytest.param(*values, id=name, marks=() if number == 0 else pytest.mark.slow)
+        for number, (name, values) in enumerate(OPTIONS.items())
+    ],
+)
 def test_a_value_of_an_option_is_refused_in_a_line(project, name, content, option, fragment):
     (project.path / name).write_text(content)
     code, output = project.kedro("run", option)

@@ -70,7 +70,11 @@ def test_a_folder_without_configuration_is_told_what_to_copy(folder):
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [("a: [", "expected the node content"), ("", "NoneType"), ("version: 2", "Unsupported version: 2")],
+    [
+        ("a: [", "expected the node content"),
+        pytest.param("", "NoneType", marks=pytest.mark.slow),
+        pytest.param("version: 2", "Unsupported version: 2", marks=pytest.mark.slow),
+    ],
 )
 def test_a_package_names_the_configuration_of_logging_that_is_damaged(folder, content, reason):
     """Kedro reads it when it is imported, so that its own command has a traceback."""
