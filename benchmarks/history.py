@@ -8,6 +8,8 @@ from typing import Any
 
 from kedro.io.core import VERSION_FORMAT
 
+from leagents_kedro.foundation.files import link_file, link_tree
+
 LARGE = {"mix", "candidate", "blessed", "rollouts", "demonstrations"}
 """Entries whose versions retention deletes."""
 
@@ -50,5 +52,5 @@ def _add_versions(project: Path, last: str, ids: list[str]) -> None:
             shutil.copytree(version, place / ids[-1])
         else:
             for run_id in ids:
-                copy = shutil.copytree if version.is_dir() else shutil.copy
-                copy(version, place / version.name.replace(last, run_id))
+                link = link_tree if version.is_dir() else link_file
+                link(version, place / version.name.replace(last, run_id))

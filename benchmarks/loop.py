@@ -67,7 +67,7 @@ def run_pipeline(
     command = [sys.executable, "-m", "kedro", "run", f"--pipelines={pipeline}"]
     environ = ENVIRON | {"PYTHONPATH": f"{project / 'src'}{os.pathsep}{ROOT}"}
     output = project / f"{pipeline}.log"
-    seen = len(ledger_rows(project))
+    _, seen = _rows_after(project, 0)
     with output.open("w") as log:
         started = datetime.now().astimezone()
         process = subprocess.Popen(command, cwd=project, env=environ, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
@@ -75,10 +75,9 @@ def run_pipeline(
             running = True
             while running:
                 running = process.poll() is None
-                rows = ledger_rows(project)
-                for row in rows[seen:]:
+                rows, seen = _rows_after(project, seen)
+                for row in rows:
                     on_row(process.pid, row)
-                seen = len(rows)
                 time.sleep(_POLL_S)
         finally:
             process.kill()
@@ -90,10 +89,19 @@ def run_pipeline(
 
 def ledger_rows(project: Path) -> list[dict[str, Any]]:
     """Return the ledger's complete rows."""
+    rows, _ = _rows_after(project, 0)
+    return rows
+
+
+def _rows_after(project: Path, offset: int) -> tuple[list[dict[str, Any]], int]:
+    """Return the complete rows of the ledger from a byte on, and the byte after them."""
     ledger = project / "data" / "ledger.jsonl"
     if not ledger.exists():
-        return []
-    return [json.loads(line) for line in ledger.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        return [], offset
+    with ledger.open("rb") as file:
+        file.seek(offset)
+        lines = [line for line in file if line.endswith(b"\n")]
+    return [json.loads(line) for line in lines], offset + sum(map(len, lines))
 
 
 def closed_rows(project: Path) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path, PurePosixPath
@@ -164,7 +164,7 @@ class PublishedDataset[In, Out](NamedErrors, AbstractVersionedDataset[In, Out | 
 
     def versions(self, but: Collection[str] = ()) -> list[str]:
         """Return the versions that are there, without those of ``but``, which are not looked at."""
-        return [name for name in self._named() if name not in but and Path(self._get_versioned_path(name)).exists()]
+        return [name for name in self._named() if name not in but and self._is_there(name)]
 
     def placed(self) -> set[str]:
         """Return the versions that have a place here, or a notice of why they are gone; none is looked into."""
@@ -178,8 +178,8 @@ class PublishedDataset[In, Out](NamedErrors, AbstractVersionedDataset[In, Out | 
     def _fetch_latest_load_version(self) -> str:
         """Return the newest version that is there; Kedro would look for all of them first."""
         if self._cached_load_version is None:
-            newest_first = sorted(self._named(), reverse=True)
-            there = (version for version in newest_first if Path(self._get_versioned_path(version)).exists())
+            newest_first = sorted(_names(Path(self._filepath)), reverse=True)
+            there = (version for version in self._versions_of(newest_first) if self._is_there(version))
             self._cached_load_version = next(there, None)
         if self._cached_load_version is None:
             raise VersionNotFoundError(f"Did not find any versions for {self}")
@@ -191,8 +191,13 @@ class PublishedDataset[In, Out](NamedErrors, AbstractVersionedDataset[In, Out | 
 
     def _named(self) -> list[str]:
         """Return the versions that have a place here, whether or not they are there."""
-        names = (name.removesuffix(self.suffix) for name in _names(Path(self._filepath)))
-        return [name for name in names if is_version(name)]
+        return [*self._versions_of(_names(Path(self._filepath)))]
+
+    def _versions_of(self, names: Iterable[str]) -> Iterator[str]:
+        return filter(is_version, (name.removesuffix(self.suffix) for name in names))
+
+    def _is_there(self, version: str) -> bool:
+        return Path(self._get_versioned_path(version)).exists()
 
     def __init_subclass__(cls, **kwargs: Any):
         """Give a class without a constructor the plain one, as Kedro wraps it once more to note its arguments."""

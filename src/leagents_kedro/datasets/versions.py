@@ -119,7 +119,8 @@ def next_run_id(datasets: Iterable[AbstractVersionedDataset], run_ids: Iterable[
         LedgerError: A version sorts after the present, and is no timestamp.
     """
     now = generate_timestamp()
-    greatest = max({_latest(dataset) for dataset in datasets} - {NO_VERSION} | set(run_ids), default="")
+    places = {place_of(dataset): dataset for dataset in datasets}
+    greatest = max({*map(_latest, places.values()), *run_ids} - {NO_VERSION}, default="")
     if greatest < now:
         return now
     try:

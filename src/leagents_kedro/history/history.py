@@ -149,12 +149,12 @@ class Cycle:
     answer: Answer | None = None
     attempts: tuple[Charged | Resumed, ...] = ()
 
-    @property
+    @cached_property
     def closed(self) -> Closed | None:
         """How it ended, unless it is open or was abandoned."""
         return self.end if isinstance(self.end, Closed) else None
 
-    @property
+    @cached_property
     def abandoned(self) -> Abandoned | None:
         """Who gave it up, if it was."""
         return self.end if isinstance(self.end, Abandoned) else None
@@ -192,7 +192,8 @@ class Run:
     @property
     def ended(self) -> bool:
         """Whether its last decision was to stop or to escalate."""
-        return bool(self.closed) and _ends_run(self.closed[-1])
+        last = next((cycle.closed for cycle in reversed(self.cycles) if cycle.closed), None)
+        return last is not None and _ends_run(last)
 
     @property
     def device_seconds(self) -> float:
@@ -285,7 +286,8 @@ class History:
 
     def challenges_before(self, cycle: int) -> tuple[CycleRecord, ...]:
         """Return of the records `before` this cycle those that speak of what it is compared with."""
-        return tuple(record for record in self.before(cycle) if record.plan.cycle >= self.blessed_since(cycle))
+        since = self.blessed_since(cycle)
+        return tuple(record for record in self.before(cycle) if record.plan.cycle >= since)
 
     @property
     def unfinished(self) -> Cycle | None:
@@ -304,7 +306,7 @@ class History:
 
     def answer_to(self, number: int) -> Answer | None:
         """Return what a person said to the promotion of a cycle."""
-        cycles = (cycle for run in self.runs for cycle in run.cycles)
+        cycles = (cycle for run in reversed(self.runs) for cycle in reversed(run.cycles))
         return next((cycle.answer for cycle in cycles if cycle.opened.cycle == number), None)
 
     @property

@@ -34,10 +34,10 @@ class WallTimeBudgetHooks:
     def repeat_run(self, history: History, params: LoopParams) -> str | None:
         """Give a reason once the run has its hours."""
         run = history.current_run
-        hours = sum(closed.seconds for closed in run.closed) / 3600
-        if params.max_wall_hours is None or hours < params.max_wall_hours:
+        most = params.max_wall_hours
+        if most is None or (hours := sum(closed.seconds for closed in run.closed) / 3600) < most:
             return None
-        return f"run {run.number} took {hours:.2f} h (loop.max_wall_hours={params.max_wall_hours})"
+        return f"run {run.number} took {hours:.2f} h (loop.max_wall_hours={most})"
 
 
 class DeviceTimeBudgetHooks:
@@ -47,10 +47,10 @@ class DeviceTimeBudgetHooks:
     def repeat_run(self, history: History, params: LoopParams) -> str | None:
         """Give a reason once the run has its device time."""
         run = history.current_run
-        hours = run.device_seconds / 3600
-        if params.max_gpu_hours is None or hours < params.max_gpu_hours:
+        most = params.max_gpu_hours
+        if most is None or (hours := run.device_seconds / 3600) < most:
             return None
-        return f"run {run.number} used the device for {hours:.2f} h (loop.max_gpu_hours={params.max_gpu_hours})"
+        return f"run {run.number} used the device for {hours:.2f} h (loop.max_gpu_hours={most})"
 
 
 class EpisodeBudgetHooks:
@@ -60,13 +60,10 @@ class EpisodeBudgetHooks:
     def repeat_run(self, history: History, params: LoopParams) -> str | None:
         """Give a reason once the run has its episodes."""
         run = history.current_run
-        episodes = sum(closed.record.environment_episodes for closed in run.closed)
-        if params.max_environment_episodes is None or episodes < params.max_environment_episodes:
+        most = params.max_environment_episodes
+        if most is None or (episodes := sum(closed.record.environment_episodes for closed in run.closed)) < most:
             return None
-        return (
-            f"run {run.number} simulated {episodes} episodes "
-            f"(loop.max_environment_episodes={params.max_environment_episodes})"
-        )
+        return f"run {run.number} simulated {episodes} episodes (loop.max_environment_episodes={most})"
 
 
 class DiskBudgetHooks:
