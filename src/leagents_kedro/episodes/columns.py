@@ -119,7 +119,7 @@ def read_columns(
     """
     blocks: dict[str, list[np.ndarray]] = {key: [] for key in features}
     for file in files:
-        table = _frames_of(_read_file(file, list(dict.fromkeys([*features, "episode_index"]))), episodes)
+        table = _frames_of(_read_file(file, list(dict.fromkeys([*features, "episode_index"])), episodes), episodes)
         for key, feature in features.items():
             blocks[key] += [_values(chunk, key, feature, file) for chunk in table[key].chunks]
     return {key: _joined(blocks[key], features[key]) for key in features}
@@ -155,14 +155,34 @@ def flat_names(names: Any) -> list[str]:
     return [str(names).removesuffix("s")]  # older writers have "channel" for "channels"
 
 
-def _read_file(file: Path, columns: Sequence[str] | None) -> pa.Table:
+def _read_file(file: Path, columns: Sequence[str] | None, episodes: Sequence[int] | None = None) -> pa.Table:
+    """Return ``columns``, of at least the frames of ``episodes``: whoever wants few of a large file reads little."""
     try:
-        table = pq.ParquetFile(file, page_checksum_verification=True).read(columns=columns)
+        parquet = pq.ParquetFile(file, page_checksum_verification=True)
+        groups = [*range(parquet.num_row_groups)] if episodes is None else _groups_with(parquet.metadata, episodes)
+        table = parquet.read_row_groups(groups, columns=columns)
         return table if columns is None else table.select(columns)
     except (OSError, pa.ArrowException) as error:
         raise EpisodesError(_unreadable(file, error)) from error
     except KeyError as error:
         raise EpisodesError(f"{file}: expected a column {error} beside {', '.join(table.column_names)}") from error
+
+
+def _groups_with(metadata: pq.FileMetaData, episodes: Sequence[int]) -> list[int]:
+    """Return the row groups that may hold frames of ``episodes``: by their statistics, where they have some."""
+    names = metadata.schema.names
+    if "episode_index" not in names:
+        return [*range(metadata.num_row_groups)]
+    column, wanted = names.index("episode_index"), np.sort(episodes)
+
+    def may_hold(group: int) -> bool:
+        statistics = metadata.row_group(group).column(column).statistics
+        if statistics is None or not statistics.has_min_max:
+            return True
+        first, last = np.searchsorted(wanted, statistics.min), np.searchsorted(wanted, statistics.max, "right")
+        return bool(first < last)
+
+    return [group for group in range(metadata.num_row_groups) if may_hold(group)]
 
 
 def _unreadable(file: Path, error: Exception) -> str:
