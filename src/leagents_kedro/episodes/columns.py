@@ -174,15 +174,11 @@ def _groups_with(metadata: pq.FileMetaData, episodes: Sequence[int]) -> list[int
     if "episode_index" not in names:
         return [*range(metadata.num_row_groups)]
     column, wanted = names.index("episode_index"), np.sort(episodes)
-
-    def may_hold(group: int) -> bool:
-        statistics = metadata.row_group(group).column(column).statistics
-        if statistics is None or not statistics.has_min_max:
-            return True
-        first, last = np.searchsorted(wanted, statistics.min), np.searchsorted(wanted, statistics.max, "right")
-        return bool(first < last)
-
-    return [group for group in range(metadata.num_row_groups) if may_hold(group)]
+    statistics = [metadata.row_group(group).column(column).statistics for group in range(metadata.num_row_groups)]
+    if not all(each is not None and each.has_min_max for each in statistics):
+        return [*range(metadata.num_row_groups)]
+    least, most = [each.min for each in statistics], [each.max for each in statistics]
+    return np.flatnonzero(np.searchsorted(wanted, least) < np.searchsorted(wanted, most, "right")).tolist()
 
 
 def _unreadable(file: Path, error: Exception) -> str:
