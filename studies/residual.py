@@ -52,6 +52,7 @@ class Settings:
     noise: float = 0.5  # standard deviation of exploration, in units of ``scale``
     warm: int = 15_000  # before the actor acts
     fade: int = 30_000  # until it acts in every episode
+    least: int = 50_000  # before a check without a failure ends it
     steps: int = 100_000
     processor_s: float = 600.0
     check_every: int = 15_000
@@ -268,7 +269,7 @@ def train(bench: Bench, mix: Shards, settings: Settings) -> Residual:
             if rate >= best:
                 best, kept = rate, {key: value.clone() for key, value in residual.actor.state_dict().items()}
             print(f"{bench.task}: {steps} steps, check {rate:.3f}, {time.process_time() - began:.0f} CPU s", flush=True)
-        return over or best >= 1.0
+        return over or (best >= 1.0 and steps >= settings.least)
 
     own = bench.seeds("training", f"residual-{settings.seed}", settings.steps // 10)
     bench.roll(own, residual, settings.scale, explore, on_progress)
