@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         write_atomically(options.markdown, with_table(document, report.markdown()).encode())
     console = Console()
     if not console.is_terminal:
-        console = Console(width=WIDTH_OF_FILES)
+        console.width = WIDTH_OF_FILES
     console.print(report.table())
     for name, failure in report.failures.items():
         console.print(f"{name}: {failure}", style="red", markup=False)

@@ -15,7 +15,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from benchmarks import small_act
-from benchmarks.loop import ROOT, closed_rows, copy_project, run_pipeline
+from benchmarks.loop import ROOT, base_parameters, closed_rows, copy_project, run_pipeline
 from benchmarks.table import Row, alternated
 from leagents_kedro.constitution.limits import Constitution
 from leagents_kedro.parameters.demonstrations import DemonstrationParams
@@ -123,10 +123,10 @@ def _collect(
     suite: dict[str, Any], recipes: Path, wanted: int, cycle: int, workers: int = 1, **demonstrations: Any
 ) -> int:
     """Collect ``wanted`` episodes a task, and return how many there are."""
-    given = DemonstrationParams(**_base("demonstrations") | demonstrations)
-    evaluation = EvaluationParams(**_base("evaluation") | {"workers": workers, "episode_timeout_s": None})
+    given = DemonstrationParams(**base_parameters("demonstrations") | demonstrations)
+    evaluation = EvaluationParams(**base_parameters("evaluation") | {"workers": workers, "episode_timeout_s": None})
     constitution = Constitution(**yaml.safe_load((ROOT / "conf/base/constitution.yml").read_text()))
-    resolved = resolve_suite(SuiteParams(**_base("suite") | suite), evaluation, constitution)
+    resolved = resolve_suite(SuiteParams(**base_parameters("suite") | suite), evaluation, constitution)
     requests = dict.fromkeys(resolved.names, wanted)
     return len(collect_episodes(resolved, given, evaluation, requests, 0, cycle, constitution, recipes).episodes)
 
@@ -150,13 +150,8 @@ def _learned(project: Path, *parameters: dict[str, Any], cycles: int = 1) -> Lea
 
 def _steps(number: int) -> dict[str, Any]:
     """Return the default ladder, its first rung trained for ``number`` steps."""
-    first, *others = _base("training")["ladder"]
+    first, *others = base_parameters("training")["ladder"]
     return {"training": {"ladder": [first | {"steps": number}, *others]}}
-
-
-def _base(name: str) -> dict[str, Any]:
-    """Return the project's own parameters ``name``."""
-    return yaml.safe_load((ROOT / f"conf/base/parameters_{name}.yml").read_text())[name]
 
 
 def _of_environment(name: str) -> dict[str, Any]:

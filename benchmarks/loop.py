@@ -41,6 +41,11 @@ def call(command: list[str]) -> str:
     return completed.stdout
 
 
+def base_parameters(name: str) -> dict[str, Any]:
+    """Return the project's own parameters of a stage."""
+    return yaml.safe_load((ROOT / f"conf/base/parameters_{name}.yml").read_text())[name]
+
+
 def copy_project(folder: Path, parameters: dict[str, Any]) -> Path:
     """Copy the project into ``folder``, with ``parameters`` over its own."""
     shutil.copytree(ROOT / "conf", folder / "conf", ignore=shutil.ignore_patterns("local"))

@@ -1,10 +1,8 @@
 """The small ACT that is trained here and by others: one that every way compared knows."""
 
-from pathlib import Path
 from typing import Any
 
-import yaml
-
+from benchmarks.loop import base_parameters
 from leagents_kedro.parameters.training import TrainingParams
 
 RUNG: dict[str, Any] = {
@@ -29,6 +27,4 @@ SETTINGS: dict[str, Any] = {"device": "cpu", "batch_size": 64, "torch_threads": 
 
 def parameters(steps: int) -> TrainingParams:
     """Return the project's own parameters of training, but for its policy and `SETTINGS`."""
-    conf = Path(__file__).parents[1] / "conf/base/parameters_training.yml"
-    given = yaml.safe_load(conf.read_text())["training"]
-    return TrainingParams(**given | SETTINGS | {"ladder": [RUNG | {"steps": steps}]})
+    return TrainingParams(**base_parameters("training") | SETTINGS | {"ladder": [RUNG | {"steps": steps}]})

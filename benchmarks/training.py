@@ -14,12 +14,14 @@ from unittest.mock import patch
 
 import numpy as np
 
+from benchmarks.loop import base_parameters
 from benchmarks.small_act import parameters
 from benchmarks.table import Row, alternated
 from leagents_kedro.episodes.batches import BatchReader
 from leagents_kedro.episodes.frame_cache import FrameCache
 from leagents_kedro.episodes.shards import Episode, Shards
 from leagents_kedro.episodes.writing import write_episodes
+from leagents_kedro.parameters.training import TrainingParams
 from leagents_kedro.policies.training import train
 
 if TYPE_CHECKING:
@@ -92,9 +94,8 @@ def step(quick: bool) -> list[Row]:
 
 def beside(quick: bool) -> list[Row]:
     """Return how much two busy processes slow the default's training, beside how much they slow a loop in Python."""
-    training = parameters(1).model_copy(update={"batch_size": 256, "torch_threads": 1})
-    of_default: dict[str, Any] = {"policy_type": "chunked_mlp", "steps": 200 if quick else 1000, "options": {}}
-    rung = training.ladder[0].model_copy(update=of_default)
+    training = TrainingParams(**base_parameters("training") | {"device": "cpu"})
+    rung = training.rung(0).model_copy(update={"steps": 200 if quick else 1000})
     with tempfile.TemporaryDirectory() as folder:
         mix = _mix(Path(folder) / "mix", STATE, episodes=100)
 
@@ -112,7 +113,8 @@ def beside(quick: bool) -> list[Row]:
         with _busy_processes(2):
             busy = alternated(ways, 3)
     ours, fair = (with_others / without for with_others, without in zip(busy, alone, strict=True))
-    measured = "chunked MLP, torch_threads 1, two busy processes beside: times as long as alone; a loop in Python"
+    what = f"{rung.policy_type}, torch_threads {training.torch_threads}"
+    measured = f"{what}, two busy processes beside: times as long as alone; a loop in Python"
     return [Row("training", measured, f"{ours:.2f}", f"{fair:.2f}", ours / fair, "<=", 1.3)]
 
 
