@@ -159,8 +159,7 @@ def _read_file(file: Path, columns: Sequence[str] | None, episodes: Sequence[int
     """Return ``columns``, of at least the frames of ``episodes``: whoever wants few of a large file reads little."""
     try:
         parquet = pq.ParquetFile(file, page_checksum_verification=True)
-        groups = [*range(parquet.num_row_groups)] if episodes is None else _groups_with(parquet.metadata, episodes)
-        table = parquet.read_row_groups(groups, columns=columns)
+        table = parquet.read_row_groups(_groups_with(parquet.metadata, episodes), columns=columns)
         return table if columns is None else table.select(columns)
     except (OSError, pa.ArrowException) as error:
         raise EpisodesError(_unreadable(file, error)) from error
@@ -168,15 +167,15 @@ def _read_file(file: Path, columns: Sequence[str] | None, episodes: Sequence[int
         raise EpisodesError(f"{file}: expected a column {error} beside {', '.join(table.column_names)}") from error
 
 
-def _groups_with(metadata: pq.FileMetaData, episodes: Sequence[int]) -> list[int]:
+def _groups_with(metadata: pq.FileMetaData, episodes: Sequence[int] | None) -> list[int]:
     """Return the row groups that may hold frames of ``episodes``: by their statistics, where they have some."""
-    names = metadata.schema.names
-    if "episode_index" not in names:
-        return [*range(metadata.num_row_groups)]
+    groups, names = [*range(metadata.num_row_groups)], metadata.schema.names
+    if episodes is None or "episode_index" not in names:
+        return groups
     column, wanted = names.index("episode_index"), np.sort(episodes)
-    statistics = [metadata.row_group(group).column(column).statistics for group in range(metadata.num_row_groups)]
+    statistics = [metadata.row_group(group).column(column).statistics for group in groups]
     if not all(each is not None and each.has_min_max for each in statistics):
-        return [*range(metadata.num_row_groups)]
+        return groups
     least, most = [each.min for each in statistics], [each.max for each in statistics]
     return np.flatnonzero(np.searchsorted(wanted, least) < np.searchsorted(wanted, most, "right")).tolist()
 
