@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +23,7 @@ from leagents_kedro.foundation.seeds import Purpose, derive_seed
 from leagents_kedro.policies.actor import Actor
 from leagents_kedro.simulation.environments import Trial
 from leagents_kedro.simulation.pool import EnvironmentPool
-from leagents_kedro.simulation.rollouts import EpisodeRun
+from leagents_kedro.simulation.rollouts import EpisodeRun, next_actions
 
 STATE = 39  # numbers of MetaWorld's state
 PAIRS = ((0, 4), (0, 11), (4, 11), (0, 36), (4, 36), (11, 36))  # where hand, objects, and goal begin in it
@@ -183,10 +182,6 @@ class Bench:
     pool: EnvironmentPool
     task: str
 
-    def chunks(self, observations: Sequence[Any], hold: int) -> np.ndarray:
-        """Return the policy's next actions (n, hold, action_dim)."""
-        return self.actor.predict(observations, [""] * len(observations), [0] * len(observations))[:, :hold].clip(-1, 1)
-
     def roll(
         self,
         seeds: Sequence[int],
@@ -209,7 +204,7 @@ class Bench:
             if not running:
                 break
             runs = [run for _, run, _, _ in running]
-            chunks = self.chunks([run.observation for run in runs], residual.settings.hold)
+            chunks = next_actions(self.actor, runs)[:, : residual.settings.hold].clip(-1, 1)
             seen = residual.features(np.stack([run.observation["environment_state"] for run in runs]), chunks)
             greedy, before = residual.act(seen), sum(run.length for run in runs)
             for row, (_, run, exploration, rolled) in enumerate(running):
@@ -280,7 +275,9 @@ def train(bench: Bench, mix: Shards, settings: Settings) -> Residual:
 def _show(bench: Bench, residual: Residual, states: np.ndarray, actions: np.ndarray) -> None:
     """Add a demonstration: the offset of each decision is what its actions have beyond the policy's, on average."""
     hold, scale = residual.settings.hold, residual.settings.scale
-    chunks = bench.chunks([{"agent_pos": state[:4], "environment_state": state} for state in states], hold)
+    observations = [{"agent_pos": state[:4], "environment_state": state} for state in states]
+    sentence = bench.pool.sentence(bench.task)
+    chunks = bench.actor.predict(observations, [sentence] * len(states), [0] * len(states))[:, :hold].clip(-1, 1)
     seen = residual.features(states, chunks)
     beyond = [actions[step : step + hold] - chunks[step][: len(actions) - step] for step in range(len(states))]
     added = [(each.mean(0) / scale).clip(-1, 1).astype(np.float32) for each in beyond]
